@@ -1,0 +1,171 @@
+/* Headers written: the v1 line (2.1) and the v2 block (2.2). */
+#include "core.h"
+
+enum { V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE };
+
+static const uint8_t SIGNATURE_V2[FPP_SIGNATURE_V2_SIZE] = FPP_SIGNATURE_V2_BYTES;
+
+static size_t put_text(char *out, const char *text)
+{
+    size_t size = strlen(text);
+    memcpy(out, text, size);
+    return size;
+}
+
+static size_t put_port(char *out, uint16_t port)
+{
+    char digits[5];
+    size_t size = 0;
+    do
+        digits[sizeof digits - ++size] = (char)('0' + port % 10);
+    while ((port /= 10) > 0);
+    memcpy(out, digits + sizeof digits - size, size);
+    return size;
+}
+
+static size_t put_line(char *line, const fpp_header *header)
+{
+    if (header->family == FPP_FAMILY_UNSPEC)
+        return put_text(line, "PROXY UNKNOWN\r\n");
+    size_t size =
+        put_text(line, header->family == FPP_FAMILY_INET ? "PROXY TCP4 " : "PROXY TCP6 ");
+    size += fpp_format_address(line + size, header->family, header->source);
+    line[size++] = ' ';
+    size += fpp_format_address(line + size, header->family, header->destination);
+    line[size++] = ' ';
+    size += put_port(line + size, header->source_port);
+    line[size++] = ' ';
+    size += put_port(line + size, header->destination_port);
+    return size + put_text(line + size, "\r\n");
+}
+
+static size_t build_v1(uint8_t *out, size_t capacity, const fpp_header *header)
+{
+    char line[V1_TEXT_SIZE];
+    if (header->command != FPP_COMMAND_PROXY || header->family > FPP_FAMILY_INET6 ||
+        (header->family != FPP_FAMILY_UNSPEC && header->transport != FPP_TRANSPORT_STREAM))
+        return 0;
+    size_t size = put_line(line, header);
+    if (size <= capacity)
+        memcpy(out, line, size);
+    return size;
+}
+
+static void put_u16(uint8_t *out, uint32_t value)
+{
+    out[0] = (uint8_t)(value >> 8);
+    out[1] = (uint8_t)value;
+}
+
+static void put_inet(uint8_t *out, const fpp_header *header, size_t size)
+{
+    memcpy(out, header->source, size);
+    memcpy(out + size, header->destination, size);
+    put_u16(out + 2 * size, header->source_port);
+    put_u16(out + 2 * size + 2, header->destination_port);
+}
+
+static void put_path(uint8_t *out, const uint8_t *data, fpp_span path)
+{
+    memset(out, 0, FPP_UNIX_PATH_SIZE);
+    if (path.length > 0)
+        memcpy(out, data + path.offset, path.length);
+}
+
+static void put_block(uint8_t *out, const fpp_header *header, const uint8_t *data)
+{
+    switch (header->family) {
+    case FPP_FAMILY_INET:
+        put_inet(out, header, FPP_IPV4_SIZE);
+        break;
+    case FPP_FAMILY_INET6:
+        put_inet(out, header, FPP_IPV6_SIZE);
+        break;
+    case FPP_FAMILY_UNIX:
+        put_path(out, data, header->source_path);
+        put_path(out + FPP_UNIX_PATH_SIZE, data, header->destination_path);
+        break;
+    default:
+        break;
+    }
+}
+
+static size_t put_tlv(uint8_t *out, uint8_t type, const uint8_t *value, uint16_t length)
+{
+    out[0] = type;
+    put_u16(out + 1, length);
+    if (length > 0)
+        memcpy(out + FPP_TLV_HEAD_SIZE, value, length);
+    return FPP_TLV_HEAD_SIZE + (size_t)length;
+}
+
+/* The size of the TLVs, with *checksums told; SIZE_MAX for those that a receiver must refuse. */
+static size_t tlv_size(const fpp_tlv_in *tlvs, size_t count, size_t *checksums)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += FPP_TLV_HEAD_SIZE + (size_t)tlvs[i].length;
+        *checksums += tlvs[i].type == FPP_TLV_CRC32C;
+        if (size > FPP_TLV_MAX_SIZE || *checksums > 1 ||
+            (tlvs[i].type == FPP_TLV_CRC32C && tlvs[i].length != FPP_CRC32C_SIZE) ||
+            (tlvs[i].type == FPP_TLV_UNIQUE_ID && tlvs[i].length > FPP_UNIQUE_ID_MAX_SIZE))
+            return SIZE_MAX;
+    }
+    return size;
+}
+
+/* "Initialize the checksum field to '0's; calculate; put the resultant value into the field". */
+static void put_checksum(uint8_t *out, size_t size, uint8_t *field)
+{
+    memset(field, 0, FPP_CRC32C_SIZE);
+    uint32_t crc = fpp_crc32c(0, out, size);
+    put_u16(field, crc >> 16);
+    put_u16(field + 2, crc & 0xFFFF);
+}
+
+static size_t build_v2(uint8_t *out, size_t capacity, const fpp_header *header,
+                       const uint8_t *data, const fpp_tlv_in *tlvs, size_t count, unsigned flags)
+{
+    static const uint8_t ZEROS[FPP_CRC32C_SIZE];
+    size_t checksums = 0;
+    size_t block = fpp_block_size(header->family);
+    size_t behind = tlv_size(tlvs, count, &checksums);
+    int added = (flags & FPP_BUILD_CHECKSUM) && checksums == 0;
+    if (header->command > FPP_COMMAND_PROXY || header->family > FPP_FAMILY_UNIX ||
+        header->transport > FPP_TRANSPORT_DGRAM || behind == SIZE_MAX ||
+        header->source_path.length > FPP_UNIX_PATH_SIZE ||
+        header->destination_path.length > FPP_UNIX_PATH_SIZE)
+        return 0;
+    size_t length = block + behind + (added ? FPP_TLV_HEAD_SIZE + FPP_CRC32C_SIZE : 0);
+    if (length > FPP_TLV_MAX_SIZE)
+        return 0;
+    if (FPP_V2_HEAD_SIZE + length > capacity)
+        return FPP_V2_HEAD_SIZE + length;
+
+    memcpy(out, SIGNATURE_V2, FPP_SIGNATURE_V2_SIZE);
+    out[12] = (uint8_t)(0x20 | header->command);
+    out[13] = (uint8_t)(header->family << 4 | header->transport);
+    put_u16(out + 14, (uint32_t)length);
+    put_block(out + FPP_V2_HEAD_SIZE, header, data);
+
+    uint8_t *at = out + FPP_V2_HEAD_SIZE + block;
+    uint8_t *checksum = added ? at + FPP_TLV_HEAD_SIZE : NULL;
+    if (added)
+        at += put_tlv(at, FPP_TLV_CRC32C, ZEROS, FPP_CRC32C_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        if (tlvs[i].type == FPP_TLV_CRC32C && (flags & FPP_BUILD_CHECKSUM))
+            checksum = at + FPP_TLV_HEAD_SIZE;
+        at += put_tlv(at, tlvs[i].type, tlvs[i].value, tlvs[i].length);
+    }
+    if (checksum != NULL)
+        put_checksum(out, FPP_V2_HEAD_SIZE + length, checksum);
+    return FPP_V2_HEAD_SIZE + length;
+}
+
+size_t fpp_build(uint8_t *out, size_t capacity, const fpp_header *header, const uint8_t *data,
+                 const fpp_tlv_in *tlvs, size_t count, unsigned flags)
+{
+    if (header->version == 1)
+        return count > 0 || flags != 0 ? 0 : build_v1(out, capacity, header);
+    return header->version == 2 ? build_v2(out, capacity, header, data, tlvs, count, flags) : 0;
+}

@@ -1,0 +1,128 @@
+/* The text line (2.1). */
+#include "core.h"
+
+enum {
+    SPACE_OFFSET = FPP_SIGNATURE_V1_SIZE,
+    PROTOCOL_OFFSET,
+    KEYWORD_SIZE = 5, /* "TCP4 " or "TCP6 " */
+    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE
+};
+
+/* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
+static uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
+{
+    uint32_t value = 0;
+    uint32_t digits = 0;
+    while (digits < 5) {
+        uint32_t digit = (uint32_t)fpp_text(line, at + digits) - '0';
+        if (digit > 9)
+            break;
+        value = value * 10 + digit;
+        digits++;
+    }
+    if (value > UINT16_MAX || (digits > 1 && fpp_text(line, at) == '0'))
+        return 0;
+    *port = (uint16_t)value;
+    return digits;
+}
+
+/* One field and the space behind it: the offset of the next field, or 0. */
+static uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, uint8_t *address)
+{
+    uint32_t size = family == FPP_FAMILY_INET ? fpp_ipv4_text(line, at, address)
+                                              : fpp_ipv6_text(line, at, address);
+    return size > 0 && fpp_text(line, at + size) == ' ' ? at + size + 1 : 0;
+}
+
+/* The fields of a TCP4 or TCP6 line from left to right. A field that is cut off by the end of the
+ * input counts as wrong here: whether the line is merely unfinished is for judge_line to say. */
+static int read_fields(fpp_view line, fpp_header *out, fpp_error *why)
+{
+    out->family = fpp_equal(line, PROTOCOL_OFFSET, "TCP4 ", KEYWORD_SIZE) ? FPP_FAMILY_INET
+                                                                          : FPP_FAMILY_INET6;
+    if (out->family == FPP_FAMILY_INET6 &&
+        !fpp_equal(line, PROTOCOL_OFFSET, "TCP6 ", KEYWORD_SIZE))
+        return fpp_fault(why, FPP_STATUS_V1_PROTOCOL, PROTOCOL_OFFSET);
+    out->transport = FPP_TRANSPORT_STREAM;
+
+    uint32_t source = SOURCE_OFFSET;
+    uint32_t destination = read_address(line, source, out->family, out->source);
+    if (destination == 0)
+        return fpp_fault(why, FPP_STATUS_V1_SOURCE, source);
+    uint32_t at = read_address(line, destination, out->family, out->destination);
+    if (at == 0)
+        return fpp_fault(why, FPP_STATUS_V1_DESTINATION, destination);
+    uint32_t digits = read_port(line, at, &out->source_port);
+    if (digits == 0 || fpp_text(line, at + digits) != ' ')
+        return fpp_fault(why, FPP_STATUS_V1_SOURCE_PORT, at);
+    at += digits + 1;
+    digits = read_port(line, at, &out->destination_port);
+    if (digits == 0)
+        return fpp_fault(why, FPP_STATUS_V1_DESTINATION_PORT, at);
+    at += digits;
+    if (!fpp_equal(line, at, "\r\n", 2))
+        return fpp_fault(why, FPP_STATUS_V1_END, at);
+    out->size = at + 2;
+    return FPP_STATUS_OK;
+}
+
+/* "For UNKNOWN, the receiver must ignore anything presented before the CRLF is found": after the
+ * keyword must come a space or that CRLF. */
+static int is_unknown(fpp_view line)
+{
+    return fpp_equal(line, PROTOCOL_OFFSET, "UNKNOWN ", 8) ||
+           fpp_equal(line, PROTOCOL_OFFSET, "UNKNOWN\r\n", 9);
+}
+
+/* OK and *size where a whole line is there. "The receiver must not tolerate a single CR or LF
+ * character to end the line", so outside UNKNOWN one of them settles the matter at once. */
+static int judge_line(fpp_view input, int unknown, uint32_t *size, fpp_error *why)
+{
+    uint32_t limit = input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE;
+    uint8_t previous = 0;
+    for (uint32_t at = PROTOCOL_OFFSET; at < limit; at++) {
+        uint8_t byte = fpp_u8(input, at);
+        if (previous == '\r' && byte == '\n') {
+            *size = at + 1;
+            return FPP_STATUS_OK;
+        }
+        if (previous == '\r' && !unknown)
+            return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, at);
+        if (byte == '\n' && !unknown)
+            return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, at);
+        previous = byte;
+    }
+    if (limit == FPP_V1_MAX_SIZE)
+        return fpp_fault(why, FPP_STATUS_V1_TOO_LONG, FPP_V1_MAX_SIZE - 1);
+    uint32_t needed = limit + (previous == '\r' ? 1 : 2);
+    if (needed > FPP_V1_MAX_SIZE)
+        needed = FPP_V1_MAX_SIZE;
+    return fpp_incomplete(why, needed > FPP_V1_MIN_SIZE ? needed : FPP_V1_MIN_SIZE);
+}
+
+/* Nearly every line is right, so it is read before its end is looked for; only where that fails
+ * does it matter whether the line is whole (2.1: "the receiver must wait for the CRLF sequence
+ * before starting to decode the addresses"). */
+int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
+{
+    if (input.length > SPACE_OFFSET && fpp_u8(input, SPACE_OFFSET) != ' ')
+        return fpp_fault(why, FPP_STATUS_V1_SPACE, SPACE_OFFSET);
+    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY};
+    fpp_error field;
+    int status = read_fields(input, out, &field);
+    if (status == FPP_STATUS_OK && out->size <= FPP_V1_MAX_SIZE) {
+        out->tlvs.offset = out->size;
+        return FPP_STATUS_OK;
+    }
+    int unknown = is_unknown(input);
+    uint32_t size = 0;
+    int line = judge_line(input, unknown, &size, why);
+    if (line != FPP_STATUS_OK)
+        return line;
+    *why = field;
+    if (!unknown)
+        return status;
+    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY, .size = size};
+    out->tlvs.offset = size;
+    return FPP_STATUS_OK;
+}

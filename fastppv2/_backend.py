@@ -1,0 +1,60 @@
+"""Which backend, and why.
+
+``FASTPPV2_BACKEND`` forces one of them and fails loudly if it cannot be had. Unset, CPython takes
+the C core and falls back to Python only where the extension is absent: one that is there and does
+not load is a broken build, and must not turn silently into a slow one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MODULES = {"cython": "fastppv2._cython", "python": "fastppv2._pure"}
+VARIABLE = "FASTPPV2_BACKEND"
+
+
+def _choose() -> tuple[str, ModuleType]:
+    forced = os.environ.get(VARIABLE, "")
+    if forced:
+        if forced not in MODULES:
+            raise ImportError(f"{VARIABLE}={forced}: unknown, known are {', '.join(MODULES)}")
+        return forced, _load_forced(forced)
+    if sys.implementation.name == "cpython":
+        try:
+            return "cython", import_module(MODULES["cython"])
+        except ModuleNotFoundError as error:
+            if error.name != MODULES["cython"]:
+                raise
+    return "python", import_module(MODULES["python"])
+
+
+def _load_forced(name: str) -> ModuleType:
+    try:
+        return import_module(MODULES[name])
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{VARIABLE}={name}: {error}; install fastppv2 with a C compiler at hand, or unset it"
+        ) from error
+
+
+if TYPE_CHECKING:
+    from fastppv2._pure import build, crc32c_kind, detect, parse
+
+    backend: str
+else:
+    backend, _module = _choose()
+    build = _module.build
+    crc32c_kind = _module.crc32c_kind
+    detect = _module.detect
+    parse = _module.parse
+
+
+def unpickle(raw: bytes) -> object:
+    """A pickled header, read by the backend of the process that asks for it."""
+    return parse(raw)

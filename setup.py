@@ -1,0 +1,44 @@
+"""Builds the C core with its Cython binding, or nothing with FASTPPV2_NO_EXTENSIONS=1."""
+
+import os
+from glob import glob
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, ExecError, PlatformError
+
+NO_COMPILER = """
+fastppv2: the C core could not be compiled: {error}
+
+Install a C compiler (Debian: gcc and python3-dev), or install without the core, which is slower:
+
+    FASTPPV2_NO_EXTENSIONS=1 pip install fastppv2
+"""
+
+
+class BuildExt(build_ext):
+    """Says how to do without the extension where it cannot be built."""
+
+    def run(self):
+        try:
+            super().run()
+        except (CCompilerError, ExecError, PlatformError) as error:
+            raise SystemExit(NO_COMPILER.format(error=error)) from error
+
+
+def extensions():
+    if os.environ.get("FASTPPV2_NO_EXTENSIONS") == "1":
+        return []
+    from Cython.Build import cythonize
+
+    core = Extension(
+        "fastppv2._cython",
+        ["fastppv2/_cython.pyx", *sorted(glob("csrc/*.c"))],
+        include_dirs=["csrc"],
+        depends=sorted(glob("csrc/*.h")),
+        define_macros=[("NDEBUG", None)],
+    )
+    return cythonize([core])
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
