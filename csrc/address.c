@@ -1,60 +1,86 @@
 /* IPv4 and IPv6 addresses as text: canonical dotted quads, RFC 4291 in, RFC 5952 out. */
 #include "core.h"
 
-enum { GROUPS = FPP_IPV6_SIZE / 2, NO_GAP = FPP_IPV6_SIZE + 1, NOT_HEX = 16 };
+enum { GROUPS = FPP_IPV6_SIZE / 2, NO_GAP = FPP_IPV6_SIZE + 1 };
 
-/* One number of a dotted quad out of the four bytes of text at hand: its digits, or 0. All bytes
- * are judged at once: after the exclusive or a digit is 0..9, and adding 0x76 sets the high bit of
- * anything larger. (A carry out of a byte can only reach bytes behind the first non-digit.) */
-static uint32_t read_octet(uint32_t text, uint8_t *octet)
+/* Each hexadecimal digit's value, marked as one. */
+enum { HEX_MARK = 0x10 };
+static const uint8_t HEX[256] = {
+    ['0'] = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
+    ['A'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+    ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+};
+
+/* The marks, in the lowest eight bits, of the bytes that are no digits. After the exclusive or a
+ * digit is 0..9, and adding 0x76 sets the high bit of anything larger; the product gathers the
+ * high bits. */
+static uint32_t non_digits(uint64_t text)
 {
-    uint32_t values = text ^ 0x30303030u;
-    uint32_t others = (values | (values + 0x76767676u)) & 0x80808080u;
-    uint32_t digits = others & 0x80u ? 0 : others & 0x8000u ? 1 : others & 0x800000u ? 2 : 3;
-    if (digits == 0 || others == 0)
-        return 0;
-    uint32_t shifted = values << (32 - 8 * digits); /* the last digit on top */
-    uint32_t value = (shifted >> 24) + 10 * (shifted >> 16 & 0xFF) + 100 * (shifted >> 8 & 0xFF);
-    if (value > UINT8_MAX || (digits > 1 && (values & 0xFF) == 0)) /* no heading zeroes */
-        return 0;
-    *octet = (uint8_t)value;
-    return digits;
+    uint64_t values = text ^ 0x3030303030303030u;
+    uint64_t marks = (values | ((values & 0x7F7F7F7F7F7F7F7Fu) + 0x7676767676767676u)) >> 7 &
+                     0x0101010101010101u;
+    return (uint32_t)(marks * 0x0102040810204080u >> 56);
 }
 
+static uint32_t lowest_bit(uint32_t mask)
+{
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctz(mask);
+#else
+    uint32_t at = 0;
+    while ((mask >> at & 1) == 0)
+        at++;
+    return at;
+#endif
+}
+
+/* One to three digits without a heading zero, in the lowest bytes of text: 1 and the octet. */
+static int read_octet(uint32_t text, uint32_t digits, uint8_t *octet)
+{
+    if (digits - 1 > 2)
+        return 0;
+    uint32_t values = (text ^ 0x30303030u) << (32 - 8 * digits); /* the last digit on top */
+    uint32_t value = (values >> 24) + 10 * (values >> 16 & 0xFF) + 100 * (values >> 8 & 0xFF);
+    *octet = (uint8_t)value;
+    return value <= UINT8_MAX && (digits == 1 || (text & 0xFF) != '0');
+}
+
+/* The ends of all four numbers are found at once, and then each is read by itself: the lengths of
+ * numbers cannot be predicted, and reading one after the other would wait for each in turn. */
 uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE])
 {
-    uint32_t end = at;
+    enum { BEYOND = 0xF << 16 }; /* ends of numbers that are not there: too far for three digits */
+    uint32_t ends =
+        non_digits(fpp_text8(text, at)) | non_digits(fpp_text8(text, at + 8)) << 8 | BEYOND;
+    uint32_t start = 0;
     for (uint32_t i = 0; i < FPP_IPV4_SIZE; i++) {
-        if (i > 0 && fpp_text(text, end++) != '.')
+        uint32_t end = lowest_bit(ends);
+        ends &= ends - 1;
+        if (!read_octet(fpp_text4(text, at + start), end - start, &address[i]))
             return 0;
-        uint32_t digits = read_octet(fpp_text4(text, end), &address[i]);
-        if (digits == 0)
+        if (i + 1 < FPP_IPV4_SIZE && fpp_text(text, at + end) != '.')
             return 0;
-        end += digits;
+        start = end + 1;
     }
-    return end - at;
+    return start - 1;
 }
 
-static uint32_t hex_digit(uint8_t byte)
-{
-    uint32_t digit = (uint32_t)byte - '0';
-    uint32_t letter = ((uint32_t)byte | 0x20) - 'a';
-    return digit <= 9 ? digit : letter <= 5 ? letter + 10 : NOT_HEX;
-}
-
-/* Up to four hexadecimal digits: how many. */
+/* Up to four hexadecimal digits: how many. Most groups have all four. */
 static uint32_t read_group(fpp_view text, uint32_t at, uint32_t *value)
 {
-    uint32_t digits = 0;
+    uint32_t bytes = fpp_text4(text, at);
+    uint8_t digit[4] = {HEX[bytes & 0xFF], HEX[bytes >> 8 & 0xFF], HEX[bytes >> 16 & 0xFF],
+                        HEX[bytes >> 24]};
+    uint32_t count = 0;
     *value = 0;
-    while (digits < 4) {
-        uint32_t digit = hex_digit(fpp_text(text, at + digits));
-        if (digit == NOT_HEX)
-            break;
-        *value = *value << 4 | digit;
-        digits++;
+    if (digit[0] & digit[1] & digit[2] & digit[3] & HEX_MARK) {
+        *value = (digit[0] & 0xFu) << 12 | (digit[1] & 0xFu) << 8 | (digit[2] & 0xFu) << 4 |
+                 (digit[3] & 0xFu);
+        return 4;
     }
-    return digits;
+    for (; digit[count] & HEX_MARK; count++) /* one of the four is none */
+        *value = *value << 4 | (digit[count] & 0xFu);
+    return count;
 }
 
 /* Moves what stands behind "::" to the end; the gap must be of one group or more. */
@@ -147,15 +173,15 @@ static size_t format_ipv4(char *out, const uint8_t *address)
 
 static size_t format_group(char *out, uint32_t group)
 {
-    static const char HEX[] = "0123456789abcdef";
+    static const char DIGITS[] = "0123456789abcdef";
     size_t size = 0;
     if (group >= 0x1000)
-        out[size++] = HEX[group >> 12];
+        out[size++] = DIGITS[group >> 12];
     if (group >= 0x100)
-        out[size++] = HEX[group >> 8 & 0xF];
+        out[size++] = DIGITS[group >> 8 & 0xF];
     if (group >= 0x10)
-        out[size++] = HEX[group >> 4 & 0xF];
-    out[size++] = HEX[group & 0xF];
+        out[size++] = DIGITS[group >> 4 & 0xF];
+    out[size++] = DIGITS[group & 0xF];
     return size;
 }
 

@@ -52,20 +52,33 @@ static inline uint32_t fpp_u32(fpp_view view, uint32_t offset)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Four bytes, the first in the lowest eight bits whatever the byte order of the machine; zeros,
- * which no v1 line contains, stand for what lies behind the end. */
-static inline uint32_t fpp_text4(fpp_view view, uint32_t offset)
+/* Eight bytes of text, the first in the lowest eight bits whatever the byte order of the machine;
+ * zeros, which no v1 line contains, stand for what lies behind the end. */
+static inline uint64_t fpp_text8(fpp_view view, uint32_t offset)
 {
-    uint8_t at[4] = {0, 0, 0, 0};
-    if (fpp_has(view, offset, 4))
-        memcpy(at, fpp_at(view, offset, 4), 4);
-    else
-        for (uint32_t i = 0; fpp_has(view, offset, i + 1); i++)
-            at[i] = fpp_u8(view, offset + i);
-    return (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
+    uint64_t text = 0;
+    if (fpp_has(view, offset, 8)) {
+        const uint8_t *at = fpp_at(view, offset, 8);
+        return (uint64_t)at[7] << 56 | (uint64_t)at[6] << 48 | (uint64_t)at[5] << 40 |
+               (uint64_t)at[4] << 32 | (uint64_t)at[3] << 24 | (uint64_t)at[2] << 16 |
+               (uint64_t)at[1] << 8 | at[0];
+    }
+    for (uint32_t i = 0; fpp_has(view, offset, i + 1); i++)
+        text |= (uint64_t)fpp_u8(view, offset + i) << (8 * i);
+    return text;
 }
 
-/* Likewise one byte: 0 behind the end. */
+/* Likewise four. */
+static inline uint32_t fpp_text4(fpp_view view, uint32_t offset)
+{
+    if (fpp_has(view, offset, 4)) {
+        const uint8_t *at = fpp_at(view, offset, 4);
+        return (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
+    }
+    return (uint32_t)fpp_text8(view, offset);
+}
+
+/* Likewise one. */
 static inline uint8_t fpp_text(fpp_view view, uint32_t offset)
 {
     return offset < view.length ? fpp_u8(view, offset) : 0;

@@ -1,0 +1,432 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The backend over the C core."""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
+from cpython.exc cimport PyErr_Clear
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
+from libc.string cimport memcpy, memset
+
+from fastppv2.core cimport *
+
+import os
+
+from fastppv2 import header as interface
+from fastppv2._arguments import plan
+from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
+from fastppv2.errors import check_max_size, fail, view_of
+from fastppv2.header import SSL, TLV
+
+cdef extern from "Python.h":
+    # Redeclared without Cython's exception check: the error is replaced by our own wording.
+    int PyObject_GetBuffer(object exporter, Py_buffer *view, int flags)
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size)
+    long PyLong_AsLongAndOverflow(object number, int *overflow)
+
+cdef tuple COMMANDS = tuple(Command)
+cdef tuple FAMILIES = tuple(Family)
+cdef tuple TRANSPORTS = tuple(Transport)
+cdef tuple DETECTED = tuple(Detected)
+cdef object STREAM = Transport.STREAM
+cdef Py_ssize_t SEEN_SIZE = 16
+cdef enum:
+    # PROXY over TCP or UDP and IPv4 takes 28 bytes: the whole header lies in the object then.
+    INLINE_SIZE = 2 * FPP_IPV6_SIZE
+    # The longest that build writes without TLVs, but for UNIX.
+    SHORT_SIZE = 128
+
+crc32c_kind = fpp_crc32c_kind().decode()
+
+
+# 64 bytes on a 64-bit machine, which is what a freelist clears fast.
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Header:
+    """A header as this backend holds it; see ``fastppv2.header.Header``."""
+
+    # Either the header is short and lies in body, or raw has it and body its two addresses.
+    cdef bytes _raw
+    cdef uint16_t _source_port
+    cdef uint16_t _destination_port
+    cdef uint8_t _version
+    cdef uint8_t _command
+    cdef uint8_t _family
+    cdef uint8_t _transport
+    cdef uint8_t[INLINE_SIZE] _body
+
+    def __init__(self):
+        raise TypeError("a Header comes from parse() or Parser")
+
+    cdef const uint8_t *_data(self) noexcept:
+        if self._raw is None:
+            return self._body
+        return <const uint8_t *>PyBytes_AS_STRING(self._raw)
+
+    cdef Py_ssize_t _length(self) noexcept:
+        if self._raw is None:
+            return FPP_V2_HEAD_SIZE + (self._body[FPP_V2_HEAD_SIZE - 2] << 8
+                                       | self._body[FPP_V2_HEAD_SIZE - 1])
+        return PyBytes_GET_SIZE(self._raw)
+
+    cdef fpp_header _fields(self) noexcept:
+        """What the parser found, found again: only addresses are asked for often."""
+        cdef fpp_header fields
+        cdef fpp_error why
+        memset(&fields, 0, sizeof(fields))
+        if fpp_parse(self._data(), self._length(), FPP_MAX_SIZE, &fields, &why) != FPP_STATUS_OK:
+            memset(&fields, 0, sizeof(fields))
+        return fields
+
+    cdef object _end(self, int which, uint16_t port):
+        cdef const uint8_t *address = self._body
+        if self._family == FPP_FAMILY_INET and self._raw is None:
+            address += FPP_V2_HEAD_SIZE + which * FPP_IPV4_SIZE
+        else:
+            address += which * FPP_IPV6_SIZE
+        if self._family == FPP_FAMILY_INET or self._family == FPP_FAMILY_INET6:
+            return (address_text(self._family, address), port)
+        if self._family == FPP_FAMILY_UNIX:
+            return self._path(which)
+        return None
+
+    cdef object _path(self, int which):
+        cdef fpp_header fields = self._fields()
+        cdef fpp_span path = fields.destination_path if which else fields.source_path
+        cdef bytes name = slice_of(self._data(), path)
+        return name if name.startswith(b"\0") else os.fsdecode(name)
+
+    @property
+    def version(self):
+        return self._version
+
+    @property
+    def command(self):
+        return <object>PyTuple_GET_ITEM(COMMANDS, self._command)
+
+    @property
+    def family(self):
+        return <object>PyTuple_GET_ITEM(FAMILIES, self._family)
+
+    @property
+    def transport(self):
+        return <object>PyTuple_GET_ITEM(TRANSPORTS, self._transport)
+
+    @property
+    def source(self):
+        return self._end(0, self._source_port)
+
+    @property
+    def destination(self):
+        return self._end(1, self._destination_port)
+
+    @property
+    def size(self):
+        return self._length()
+
+    @property
+    def raw(self):
+        if self._raw is None:
+            return PyBytes_FromStringAndSize(<const char *>self._body, self._length())
+        return self._raw
+
+    @property
+    def tlvs(self):
+        return read_tlvs(self._data(), self._fields().tlvs)
+
+    @property
+    def ssl(self):
+        cdef const uint8_t *data = self._data()
+        cdef fpp_span rest = self._fields().tlvs
+        cdef fpp_tlv tlv
+        cdef fpp_ssl ssl
+        while fpp_tlv_next(data, &rest, &tlv) > 0:
+            if tlv.type == FPP_TLV_SSL and fpp_ssl_open(data, tlv.value, &ssl):
+                return SSL(ssl.client, ssl.verify, read_tlvs(data, ssl.tlvs))
+        return None
+
+    @staticmethod
+    def _build(*ends, **choices):
+        return build(*ends, **choices)
+
+    is_local = interface.Header.is_local
+    get = interface.Header.get
+    getall = interface.Header.getall
+    alpn = interface.Header.alpn
+    authority = interface.Header.authority
+    unique_id = interface.Header.unique_id
+    netns = interface.Header.netns
+    checksum = interface.Header.checksum
+    encode = interface.Header.encode
+    as_dict = interface.Header.as_dict
+
+    def __eq__(self, other):
+        return interface.Header.__eq__(self, other)
+
+    def __hash__(self):
+        return interface.Header.__hash__(self)
+
+    def __repr__(self):
+        return interface.Header.__repr__(self)
+
+    def __reduce__(self):
+        return interface.Header.__reduce__(self)
+
+
+interface.Header.register(Header)
+
+
+cdef inline str address_text(uint8_t family, const uint8_t *address):
+    cdef char text[FPP_ADDRESS_TEXT_SIZE]
+    cdef size_t size = fpp_format_address(text, family, address)
+    result = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_1BYTE_DATA(result), text, size)
+    return result
+
+
+cdef inline bytes slice_of(const uint8_t *data, fpp_span span):
+    return PyBytes_FromStringAndSize(<const char *>data + span.offset, span.length)
+
+
+cdef tuple read_tlvs(const uint8_t *data, fpp_span rest):
+    cdef list tlvs = []
+    cdef fpp_tlv tlv
+    while fpp_tlv_next(data, &rest, &tlv) > 0:
+        if tlv.type != FPP_TLV_NOOP:
+            tlvs.append(tuple.__new__(TLV, (tlv.type, slice_of(data, tlv.value))))
+    return tuple(tlvs)
+
+
+cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, bytes whole):
+    """``whole`` is the header as bytes that may be kept, or None."""
+    cdef Header header = Header.__new__(Header)
+    header._version = fields.version
+    header._command = fields.command
+    header._family = fields.family
+    header._transport = fields.transport
+    header._source_port = fields.source_port
+    header._destination_port = fields.destination_port
+    if fields.version == 2 and fields.size <= INLINE_SIZE:
+        memcpy(header._body, data, fields.size)
+        return header
+    if whole is None:
+        whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
+    header._raw = whole
+    memcpy(header._body, fields.source, FPP_IPV6_SIZE)
+    memcpy(header._body + FPP_IPV6_SIZE, fields.destination, FPP_IPV6_SIZE)
+    return header
+
+
+cdef int refuse(int status, const fpp_error *why, const uint8_t *data, Py_ssize_t held,
+                Py_ssize_t length) except -1:
+    """Raises what the status stands for; ``held`` of the ``length`` bytes are at ``data``."""
+    cdef Py_ssize_t size = min(held - <Py_ssize_t>why.offset, SEEN_SIZE)
+    fail(status, why.offset, length, why.needed,
+         PyBytes_FromStringAndSize(<const char *>data + why.offset, size))
+
+
+cdef Header parse_bytes(bytes data, uint32_t max_size):
+    cdef const uint8_t *start = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
+    cdef fpp_header fields
+    cdef fpp_error why
+    cdef int status = fpp_parse(start, length, max_size, &fields, &why)
+    if status != FPP_STATUS_OK:
+        refuse(status, &why, start, length, length)
+    return make_header(&fields, start, data if <Py_ssize_t>fields.size == length else None)
+
+
+cdef int open_buffer(object data, Py_buffer *view) except -1:
+    if PyObject_GetBuffer(data, view, PyBUF_SIMPLE) < 0:
+        PyErr_Clear()
+        view_of(data)
+        raise BufferError("the buffer could not be read")
+    return 0
+
+
+cdef Header parse_view(const Py_buffer *view, uint32_t max_size):
+    """Copies the header and parses the copy: others may write to the buffer at any time."""
+    cdef uint8_t copy[FPP_V1_MAX_SIZE]
+    cdef const uint8_t *source = <const uint8_t *>view.buf
+    cdef uint8_t *target = copy
+    cdef bytes whole = None
+    cdef Py_ssize_t held = min(view.len, FPP_V2_HEAD_SIZE)
+    cdef Py_ssize_t size = FPP_V1_MAX_SIZE
+    cdef fpp_header fields
+    cdef fpp_error why
+    memcpy(copy, source, held)
+    if fpp_detect(copy, held) == FPP_DETECTED_V2:
+        size = held
+        if held == FPP_V2_HEAD_SIZE:
+            size += copy[FPP_V2_HEAD_SIZE - 2] << 8 | copy[FPP_V2_HEAD_SIZE - 1]
+        if size > max_size:
+            size = held
+    size = min(size, view.len)
+    if size > <Py_ssize_t>sizeof(copy):
+        whole = PyBytes_FromStringAndSize(NULL, size)
+        target = <uint8_t *>PyBytes_AS_STRING(whole)
+        memcpy(target, copy, held)
+    memcpy(target + held, source + held, size - held)
+    cdef int status = fpp_parse(target, size, max_size, &fields, &why)
+    if status != FPP_STATUS_OK:
+        refuse(status, &why, target, size, view.len)
+    return make_header(&fields, target, whole)
+
+
+cdef Header parse_buffer(object data, uint32_t max_size):
+    cdef Py_buffer view
+    open_buffer(data, &view)
+    try:
+        return parse_view(&view, max_size)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def parse(data, /, *, max_size=MAX_SIZE):
+    """The header at the start of ``data``, any contiguous bytes-like object.
+
+    The payload behind it is left alone: it starts at ``header.size``. ``max_size`` (bytes, 16
+    to 65551) bounds v2 headers; a v1 line never exceeds 107 bytes.
+
+    Raises ``IncompleteHeaderError`` (``.needed`` bytes in all before trying again),
+    ``MissingHeaderError``, or ``InvalidHeaderError`` (``.offset``) and its ``ChecksumError``
+    and ``HeaderTooLargeError``. Section 2 of the specification; the checks run in the order
+    signature, version, command, family and transport, length, ``max_size``, completeness, TLVs
+    from left to right, checksum.
+    """
+    cdef uint32_t limit = FPP_MAX_SIZE
+    if max_size is not MAX_SIZE:
+        limit = check_max_size(max_size)
+    if PyBytes_CheckExact(data):
+        return parse_bytes(<bytes>data, limit)
+    return parse_buffer(data, limit)
+
+
+def detect(data, /):
+    """Which version ``data``, any contiguous bytes-like object, starts, if it can at all.
+
+    ``V1`` once 5 bytes match, ``V2`` once 12 match, ``MISSING`` as soon as neither can come,
+    else ``UNDECIDED`` (2.2: "identifying the protocol version is easy").
+    """
+    cdef Py_buffer view
+    cdef int found
+    if PyBytes_CheckExact(data):
+        found = fpp_detect(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+    else:
+        open_buffer(data, &view)
+        found = fpp_detect(<const uint8_t *>view.buf, view.len)
+        PyBuffer_Release(&view)
+    return <object>PyTuple_GET_ITEM(DETECTED, found)
+
+
+cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port):
+    """The usual ``(str, int)``; anything else is for ``plan`` to read or to refuse."""
+    cdef Py_ssize_t size
+    cdef const char *text
+    cdef int overflow
+    cdef long number
+    if type(end) is not tuple or PyTuple_GET_SIZE(end) < 2:
+        return False
+    if type(end[0]) is not str or type(end[1]) is not int:
+        return False
+    number = PyLong_AsLongAndOverflow(end[1], &overflow)
+    if overflow or not 0 <= number <= 0xFFFF:
+        return False
+    port[0] = <uint16_t>number
+    text = PyUnicode_AsUTF8AndSize(end[0], &size)
+    if text is NULL:
+        PyErr_Clear()
+        return False
+    family[0] = FPP_FAMILY_INET
+    if fpp_read_address(address, FPP_FAMILY_INET, text, size):
+        return True
+    family[0] = FPP_FAMILY_INET6
+    return fpp_read_address(address, FPP_FAMILY_INET6, text, size)
+
+
+cdef bytes build_planned(object fields):
+    cdef fpp_header header
+    cdef uint8_t paths[FPP_UNIX_BLOCK_SIZE]
+    cdef list tlvs = fields.tlvs
+    cdef Py_ssize_t count = len(tlvs)
+    cdef fpp_tlv_in *items
+    cdef bytes source = fields.source
+    cdef bytes destination = fields.destination
+    memset(&header, 0, sizeof(header))
+    header.version = fields.version
+    header.command = fields.command
+    header.family = fields.family
+    header.transport = fields.transport
+    header.source_port = fields.source_port
+    header.destination_port = fields.destination_port
+    if header.family == FPP_FAMILY_UNIX:
+        header.source_path.length = len(source)
+        header.destination_path.offset = FPP_UNIX_PATH_SIZE
+        header.destination_path.length = len(destination)
+        memcpy(paths, <const char *>source, len(source))
+        memcpy(paths + FPP_UNIX_PATH_SIZE, <const char *>destination, len(destination))
+    else:
+        memcpy(header.source, <const char *>source, len(source))
+        memcpy(header.destination, <const char *>destination, len(destination))
+    items = <fpp_tlv_in *>PyMem_Malloc((count + 1) * sizeof(fpp_tlv_in))
+    if items is NULL:
+        raise MemoryError
+    try:
+        for at, (type, value) in enumerate(tlvs):
+            items[at].type = type
+            items[at].length = <uint16_t>PyBytes_GET_SIZE(value)
+            items[at].value = <const uint8_t *>PyBytes_AS_STRING(value)
+        return build_bytes(&header, paths, items, count,
+                           FPP_BUILD_CHECKSUM if fields.checksum else 0)
+    finally:
+        PyMem_Free(items)
+
+
+cdef bytes build_bytes(const fpp_header *header, const uint8_t *paths, const fpp_tlv_in *tlvs,
+                       size_t count, unsigned flags):
+    cdef uint8_t short[SHORT_SIZE]
+    cdef size_t size = fpp_build(short, sizeof(short), header, paths, tlvs, count, flags)
+    cdef bytes result
+    if size == 0:
+        raise SystemError("the C core refused what plan() had passed")
+    if size <= sizeof(short):
+        return PyBytes_FromStringAndSize(<const char *>short, size)
+    result = PyBytes_FromStringAndSize(NULL, size)
+    fpp_build(<uint8_t *>PyBytes_AS_STRING(result), size, header, paths, tlvs, count, flags)
+    return result
+
+
+def build(source=None, destination=None, *, version=2, command=None, transport=STREAM, tlvs=(),
+          checksum=False):
+    """The bytes of a header.
+
+    ``source`` and ``destination``: ``(host, port)`` or the longer tuple of ``getpeername()``,
+    the host as text or ``ipaddress`` object; ``str`` or ``bytes`` for UNIX; None for LOCAL (v2)
+    or UNKNOWN (v1), and with ``command=Command.PROXY`` in v2 for PROXY without addresses.
+    ``tlvs``: ``(type, bytes)`` pairs in order. ``checksum`` fills the CRC32C TLV, which is put
+    first unless ``tlvs`` has one (2.2.3).
+
+    Raises ValueError or TypeError that names the argument.
+    """
+    cdef fpp_header header
+    cdef uint8_t family
+    # The shape of nearly every call; whatever differs takes the way of all backends.
+    if (command is None and transport is STREAM and checksum is False
+            and type(tlvs) is tuple and PyTuple_GET_SIZE(tlvs) == 0
+            and type(version) is int and (version == 2 or version == 1)):
+        memset(&header, 0, sizeof(header))
+        if (read_end(source, &header.family, header.source, &header.source_port)
+                and read_end(destination, &family, header.destination, &header.destination_port)
+                and family == header.family):
+            header.version = version
+            header.command = FPP_COMMAND_PROXY
+            header.transport = FPP_TRANSPORT_STREAM
+            return build_bytes(&header, NULL, NULL, 0, 0)
+    return build_planned(
+        plan(source, destination, version, command, transport, tlvs, checksum))

@@ -1,0 +1,77 @@
+# The C core for Cython: the declarations of csrc/fastppv2.h, which states each contract. Values
+# come from C.
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+
+cdef extern from "fastppv2.h" nogil:
+    enum:
+        FPP_API_VERSION
+        FPP_V1_MAX_SIZE
+        FPP_V2_HEAD_SIZE
+        FPP_MAX_SIZE
+        FPP_IPV4_SIZE
+        FPP_IPV6_SIZE
+        FPP_UNIX_PATH_SIZE
+        FPP_UNIX_BLOCK_SIZE
+        FPP_ADDRESS_TEXT_SIZE
+        FPP_STATUS_OK
+        FPP_FAMILY_UNSPEC
+        FPP_FAMILY_INET
+        FPP_FAMILY_INET6
+        FPP_FAMILY_UNIX
+        FPP_COMMAND_LOCAL
+        FPP_COMMAND_PROXY
+        FPP_TRANSPORT_STREAM
+        FPP_DETECTED_V2
+        FPP_TLV_NOOP
+        FPP_TLV_SSL
+        FPP_BUILD_CHECKSUM
+
+    ctypedef struct fpp_span:
+        uint32_t offset
+        uint32_t length
+
+    ctypedef struct fpp_header:
+        uint32_t size
+        uint8_t version
+        uint8_t command
+        uint8_t family
+        uint8_t transport
+        uint16_t source_port
+        uint16_t destination_port
+        uint8_t source[16]
+        uint8_t destination[16]
+        fpp_span source_path
+        fpp_span destination_path
+        fpp_span tlvs
+
+    ctypedef struct fpp_error:
+        uint32_t offset
+        uint32_t needed
+
+    ctypedef struct fpp_tlv:
+        uint8_t type
+        fpp_span value
+
+    ctypedef struct fpp_ssl:
+        uint8_t client
+        uint32_t verify
+        fpp_span tlvs
+
+    ctypedef struct fpp_tlv_in:
+        uint8_t type
+        uint16_t length
+        const uint8_t *value
+
+    int fpp_detect(const uint8_t *data, size_t length)
+    int fpp_parse(const uint8_t *data, size_t length, uint32_t max_size, fpp_header *out,
+                  fpp_error *why)
+    int fpp_tlv_next(const uint8_t *data, fpp_span *rest, fpp_tlv *out)
+    int fpp_ssl_open(const uint8_t *data, fpp_span value, fpp_ssl *out)
+    size_t fpp_build(uint8_t *out, size_t capacity, const fpp_header *header, const uint8_t *data,
+                     const fpp_tlv_in *tlvs, size_t count, unsigned flags)
+    uint32_t fpp_crc32c(uint32_t crc, const uint8_t *data, size_t length)
+    const char *fpp_crc32c_kind()
+    size_t fpp_format_address(char *out, int family, const uint8_t *address)
+    int fpp_read_address(uint8_t *address, int family, const char *text, size_t length)
