@@ -1,0 +1,178 @@
+"""``fastppv2 encode``: a header out of addresses and TLVs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+
+from fastppv2 import Command, TLVType, Transport, build
+from fastppv2.cli.failure import CommandError
+
+_DESCRIPTION = """\
+Write a PROXY protocol header, in hex unless --raw is given.
+
+SRC and DST are the client and what it connected to: 192.0.2.1:56324, [2001:db8::1]:443, or
+with --unix a path, @NAME for the abstract name NAME (./@NAME for a file). With --local or
+--unknown there are none."""
+
+_EPILOG = """\
+TLV types: a number (0 to 255, 0x00 to 0xff) or a name: {names}.
+VALUE is text as the shell gives it, or bytes in hex: hex:6832; text:hex:6832 is the text itself.
+
+examples:
+  fastppv2 encode 192.0.2.1:56324 198.51.100.2:443 --tlv AUTHORITY=example.org --crc32c
+  fastppv2 encode --v1 [2001:db8::1]:56324 [2001:db8::2]:443
+  (fastppv2 encode --raw 192.0.2.1:56324 198.51.100.2:443; cat request) | nc server 8080
+  fastppv2 encode --local | fastppv2 decode"""
+
+_PORT = re.compile("0|[1-9][0-9]{0,4}")
+_DECIMAL = re.compile("[0-9]{1,3}")
+_HEXADECIMAL = re.compile("0[xX][0-9a-fA-F]{1,2}")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "encode",
+        help="write a header",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(names=" ".join(TLVType.__members__)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SRC", nargs="?", help="address of the client")
+    parser.add_argument("destination", metavar="DST", nargs="?", help="address it connected to")
+    parser.add_argument("--v1", action="store_true", help="version 1 (text); the default is 2")
+    parser.add_argument(
+        "--udp",
+        "--dgram",
+        dest="dgram",
+        action="store_true",
+        help="the client speaks UDP, or a UNIX datagram socket; the default is a stream",
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--unix", action="store_true", help="SRC and DST are UNIX socket paths")
+    kind.add_argument(
+        "--local", action="store_true", help="the sender's own connection, as for health checks"
+    )
+    kind.add_argument(
+        "--unknown",
+        "--unspec",
+        dest="unknown",
+        action="store_true",
+        help="of a client, without addresses: UNKNOWN in version 1, UNSPEC in 2",
+    )
+    parser.add_argument(
+        "--tlv",
+        metavar="TYPE=VALUE",
+        dest="tlvs",
+        action="append",
+        type=_tlv,
+        default=[],
+        help="add a TLV; repeat for more, they keep their order",
+    )
+    parser.add_argument(
+        "--crc32c",
+        action="store_true",
+        help="add the checksum, first, or in the place of --tlv CRC32C=hex:00000000",
+    )
+    parser.add_argument("--raw", action="store_true", help="write the bytes themselves")
+    parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the header; what cannot be written is an error of usage."""
+    try:
+        header = _header(arguments)
+    except ValueError as error:
+        arguments.usage_error(str(error))
+    if arguments.raw:
+        _write_raw(header)
+    else:
+        sys.stdout.write(header.hex() + "\n")
+    return 0
+
+
+def _header(arguments: argparse.Namespace) -> bytes:
+    ends = [end for end in (arguments.source, arguments.destination) if end is not None]
+    addressed = not (arguments.local or arguments.unknown)
+    if addressed and len(ends) != 2:
+        raise ValueError("SRC and DST are needed, or one of --local and --unknown")
+    if ends and not addressed:
+        raise ValueError("--local and --unknown take no addresses, leave out SRC and DST")
+    if arguments.dgram and not addressed:
+        raise ValueError("--local and --unknown have no transport, leave out --udp")
+    if not arguments.crc32c and TLVType.CRC32C in [type for type, _ in arguments.tlvs]:
+        raise ValueError("--tlv CRC32C: the checksum is computed, pass --crc32c")
+    read = _path if arguments.unix else _endpoint
+    return build(
+        *[read(name, end) for name, end in zip(("SRC", "DST"), ends)],
+        version=1 if arguments.v1 else 2,
+        command=Command.LOCAL if arguments.local else Command.PROXY,
+        transport=Transport.DGRAM if arguments.dgram else Transport.STREAM,
+        tlvs=arguments.tlvs,
+        checksum=arguments.crc32c,
+    )
+
+
+def _endpoint(name: str, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not _PORT.fullmatch(port) or bracketed != (":" in host):
+        raise ValueError(
+            f"{name}: expected 192.0.2.1:443, or [2001:db8::1]:443, or a path with --unix, "
+            f"got {text!a}"
+        )
+    return host[1:-1] if bracketed else host, int(port)
+
+
+def _path(name: str, text: str) -> bytes:
+    path = _encode(name, text)
+    return b"\0" + path[1:] if path.startswith(b"@") else path
+
+
+def _encode(name: str, text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: {text!a} cannot be encoded") from None
+
+
+def _tlv(text: str) -> tuple[int, bytes]:
+    type, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected TYPE=VALUE, got {text!a}")
+    try:
+        return _tlv_type(type), _tlv_value(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _tlv_type(text: str) -> int:
+    member = TLVType.__members__.get(text.upper().replace("-", "_"))
+    if member is not None:
+        return member.value
+    if _HEXADECIMAL.fullmatch(text):
+        return int(text, 16)
+    if _DECIMAL.fullmatch(text) and int(text) <= 0xFF:
+        return int(text)
+    raise ValueError(f"TYPE: expected 0 to 255, 0x00 to 0xff or a name (see --help), got {text!a}")
+
+
+def _tlv_value(text: str) -> bytes:
+    prefix, _, rest = text.partition(":")
+    if prefix == "hex":
+        try:
+            return bytes.fromhex(rest.replace(":", " "))
+        except ValueError:
+            raise ValueError(f"VALUE: expected two hex digits a byte, got {text!a}") from None
+    return _encode("VALUE", rest if prefix == "text" and _ else text)
+
+
+def _write_raw(header: bytes) -> None:
+    if sys.stdout.isatty():
+        raise CommandError(
+            "raw bytes are not for a terminal: pipe them (| nc HOST PORT), or leave out --raw"
+        )
+    sys.stdout.buffer.write(header)
