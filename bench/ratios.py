@@ -1,0 +1,372 @@
+"""The table of ratios, with the floors that the project promises: ``python -m bench.ratios``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench import backends, native, peers, timing
+from bench.headers import KINDS, PAYLOAD, WITH_CHECKSUM, endpoints, headers
+from bench.timing import Candidate, measure
+from fastppv2._crc32c import kind as crc32c_kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+PACKAGES = (
+    "Cython",
+    "aiosmtpd",
+    "crc32c",
+    "gunicorn",
+    "proxy-protocol",
+    "setuptools",
+    "Twisted",
+)
+MEGABYTES = 64
+EMPTY = "empty call"
+PEER = "proxy-protocol"
+
+# Against the empty call at most, and against proxy-protocol at least: of the C backend, on these
+# two versions. Other versions are measured and not judged.
+_VERSIONS = {(3, 11): 0, (3, 13): 1}
+_AT_MOST = {
+    ("parse", "v2 TCP4"): (2.0, 2.5),
+    ("parse", "v2 AWS"): (3.0, 3.5),
+    ("parse", "v1 TCP4"): (3.3, 4.3),
+    ("parse memoryview", "v2 TCP4"): (3.0, 3.6),
+    ("parse bytearray", "v2 TCP4"): (3.0, 3.6),
+    ("detect", "v2 TCP4"): (1.5, 1.7),
+    ("detect", "v1 TCP4"): (1.5, 1.7),
+}
+_JUDGED_WITH_PAYLOAD = ("v2 TCP4",)
+_AT_LEAST = {
+    ("parse, both ends", "v2 TCP4"): (40, 30),
+    ("parse, both ends", "v2 TCP6"): (50, 40),
+    ("parse, both ends", "v1 TCP4"): (38, 30),
+}
+# On every version.
+PURE_OVER_PEER = 3
+C_OVER_PURE = 15
+BUILD_OVER_PACK = {"v2 TCP4": 150, "v1 TCP4": 30}
+LONG_VIEW = 1.1
+CORE_V2_TCP4 = 0.3  # of one inet_pton(AF_INET)
+CORE_V1_TCP4 = 0.8  # of two
+CORE_V1_TCP6 = 0.6  # of two inet_pton(AF_INET6)
+CRC_OVER_TABLE = 8
+
+
+SECTIONS = {
+    "calls": "What a call costs",
+    "backends": "The C core and its twin in Python",
+    "peers": "Beside other packages",
+    "core": "The C core alone",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """``ratio`` is the cost as a multiple of ``against``; with ``faster``, the speed is."""
+
+    section: str
+    subject: str
+    operation: str
+    input: str
+    against: str
+    ratio: float
+    faster: bool = False
+    floor: float | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        if self.floor is None:
+            return None
+        return self.ratio >= self.floor if self.faster else self.ratio <= self.floor
+
+    def line(self) -> str:
+        floor = ""
+        if self.floor is not None:
+            floor = f"{'≥' if self.faster else '≤'} {self.floor:g}"
+        mark = {None: "", True: "pass", False: "**FAIL**"}[self.passed]
+        ratio = f"{self.ratio:.2f}" if self.ratio < 10 else f"{self.ratio:.0f}"
+        how = "times as fast as" if self.faster else "times the cost of"
+        cells = (self.subject, self.operation, self.input, ratio, f"{how} {self.against}")
+        return f"| {' | '.join(cells)} | {floor} | {mark} |"
+
+
+def _of_version(floors: dict[tuple[str, str], tuple[float, float]], key: tuple[str, str]) -> Any:
+    column = _VERSIONS.get(sys.version_info[:2])
+    return None if column is None or key not in floors else floors[key][column]
+
+
+def _input(kind: str, payload: bool) -> str:
+    return f"{kind} + {len(PAYLOAD)} B" if payload else kind
+
+
+class Bench:
+    """What is there to be measured, and the sections of the table."""
+
+    def __init__(self) -> None:
+        self.backends = backends.load()
+        self.peers, self.missing = peers.load()
+        self.empty = native.empty_call()
+        if "cython" not in self.backends:
+            self.missing.append("fastppv2._cython: not built, its floors are not judged")
+
+    def rows(self) -> Iterator[Row]:
+        for section in (
+            self.parse_bytes,
+            self.parse_buffers,
+            self.long_views,
+            self.detect,
+            self.parser,
+            self.both_ends,
+            self.build,
+        ):
+            yield from section()
+        yield from core(native.core())
+
+    def _each(
+        self, loop: Callable[..., None], name: str, data: Sequence[Any]
+    ) -> dict[str, Candidate]:
+        return {
+            backend: Candidate(loop, getattr(module, name), data)
+            for backend, module in self.backends.items()
+        }
+
+    def _against_empty(
+        self, operation: str, name: str, kind: str, payload: bool, data: Sequence[Any]
+    ) -> Iterator[Row]:
+        """Each backend against the empty call, and against the one in Python."""
+        empty = Candidate(timing.call, self.empty, data)
+        times = measure({EMPTY: empty, **self._each(timing.call, name, data)})
+        label = _input(kind, payload)
+        for backend in self.backends:
+            ratio = times[backend] / times[EMPTY]
+            judged = backend == "cython" and not (payload and kind not in _JUDGED_WITH_PAYLOAD)
+            floor = _of_version(_AT_MOST, (operation, kind)) if judged else None
+            yield Row("calls", backend, operation, label, EMPTY, ratio, floor=floor)
+        if name == "parse":
+            yield from self._against_pure(operation, label, times)
+
+    def _against_pure(self, operation: str, label: str, times: dict[str, float]) -> Iterator[Row]:
+        for backend in self.backends:
+            if backend != "python":
+                ratio = times["python"] / times[backend]
+                floor = C_OVER_PURE if backend == "cython" else None
+                yield Row("backends", backend, operation, label, "python", ratio, True, floor)
+
+    def parse_bytes(self) -> Iterator[Row]:
+        for kind in KINDS:
+            for payload in (False, True):
+                data = headers(kind, payload)
+                yield from self._against_empty("parse", "parse", kind, payload, data)
+
+    def parse_buffers(self) -> Iterator[Row]:
+        kind = "v2 TCP4"
+        for buffer in (memoryview, bytearray):
+            for payload in (False, True):
+                data = [buffer(raw) for raw in headers(kind, payload)]
+                operation = f"parse {buffer.__name__}"
+                yield from self._against_empty(operation, "parse", kind, payload, data)
+
+    def long_views(self) -> Iterator[Row]:
+        """The same headers in the same buffer: only the length of the views differs."""
+        raws = headers("v2 TCP4", payload=True)
+        step = len(raws[0])
+        buffer = memoryview(b"".join(raws) + bytes(MEGABYTES << 20))
+        starts = range(0, step * len(raws), step)
+        short = [buffer[start : start + step] for start in starts]
+        long = [buffer[start : start + (MEGABYTES << 20)] for start in starts]
+        for backend, module in self.backends.items():
+            times = measure(
+                {
+                    "short": Candidate(timing.call, module.parse, short),
+                    "long": Candidate(timing.call, module.parse, long),
+                }
+            )
+            yield Row(
+                "calls",
+                backend,
+                "parse memoryview",
+                f"v2 TCP4 + {MEGABYTES} MiB",
+                _input("v2 TCP4", True),
+                times["long"] / times["short"],
+                floor=LONG_VIEW,
+            )
+
+    def detect(self) -> Iterator[Row]:
+        for kind in ("v2 TCP4", "v1 TCP4"):
+            yield from self._against_empty("detect", "detect", kind, False, headers(kind))
+
+    def parser(self) -> Iterator[Row]:
+        for kind in ("v2 TCP4", "v1 TCP4"):
+            data = headers(kind, payload=True)
+            for backend, module in self.backends.items():
+                times = measure(
+                    {
+                        "parse": Candidate(timing.call, module.parse, data),
+                        "feed": Candidate(timing.feed_new, backends.parser_of(module), data),
+                    }
+                )
+                ratio = times["feed"] / times["parse"]
+                label = _input(kind, True)
+                yield Row("calls", backend, "Parser().feed", label, "its parse", ratio)
+
+    def both_ends(self) -> Iterator[Row]:
+        """Down to the client's address as text, which most peers make in any case."""
+        for kind in KINDS:
+            data = headers(kind)
+            candidates = self._each(timing.read_ends, "parse", data)
+            for peer in self.peers:
+                if peer.takes(kind):
+                    candidates[peer.name] = Candidate(peer.loop, peer.parse, data)
+            times = measure(candidates)
+            for backend in self.backends:
+                for peer in self.peers:
+                    if peer.name in times:
+                        yield self._against_peer(backend, peer.name, kind, times)
+
+    def _against_peer(self, backend: str, peer: str, kind: str, times: dict[str, float]) -> Row:
+        operation, floor = "parse, both ends", None
+        if peer == PEER and backend == "cython":
+            floor = _of_version(_AT_LEAST, (operation, kind))
+        elif peer == PEER and (kind not in WITH_CHECKSUM or crc32c_kind == "crc32c"):
+            floor = PURE_OVER_PEER
+        ratio = times[peer] / times[backend]
+        return Row("peers", backend, operation, kind, peer, ratio, True, floor)
+
+    def build(self) -> Iterator[Row]:
+        """Neither with a checksum, then both."""
+        if PEER not in [peer.name for peer in self.peers]:
+            return
+        from proxyprotocol.v1 import ProxyProtocolV1
+        from proxyprotocol.v2 import ProxyProtocolV2
+
+        v1, v2 = ProxyProtocolV1().pack, ProxyProtocolV2().pack
+        with peers.without_checksum():
+            yield from self._build("build", "v2 TCP4", timing.build_v2, v2)
+        if crc32c_kind == "crc32c":
+            yield from self._build("build, checksum", "v2 TCP4", timing.build_checksum, v2)
+        yield from self._build("build", "v1 TCP4", timing.build_v1, v1)
+
+    def _build(
+        self, operation: str, kind: str, loop: Callable[..., None], pack: Callable[[Any], bytes]
+    ) -> Iterator[Row]:
+        pairs = endpoints(socket.AF_INET)
+        candidates = self._each(loop, "build", pairs)
+        candidates[PEER] = Candidate(timing.call, pack, peers.results_to_pack())
+        times = measure(candidates)
+        for backend in self.backends:
+            judged = backend == "cython" and operation == "build"
+            floor = BUILD_OVER_PACK[kind] if judged else None
+            ratio = times[PEER] / times[backend]
+            yield Row("peers", backend, operation, kind, f"{PEER}'s pack", ratio, True, floor)
+
+
+def core(times: dict[str, Any]) -> Iterator[Row]:
+    """The C core alone, against libc."""
+    pton4, pton6 = "inet_pton(AF_INET)", "inet_pton(AF_INET6)"
+    against = {
+        "v2 TCP4": (1, pton4, CORE_V2_TCP4),
+        "v1 TCP4": (2, pton4, CORE_V1_TCP4),
+        "v1 TCP6": (2, pton6, CORE_V1_TCP6),
+    }
+    for kind in KINDS:
+        calls, name, floor = against.get(kind, (1, pton4, None))
+        ratio = times[kind] / (calls * times[name])
+        yield Row("core", "C", "fpp_parse", kind, f"{calls} {name}", ratio, floor=floor)
+    ratio = times["crc32c by table"] / times["crc32c"]
+    floor = None if times["crc32c kind"] == "table" else CRC_OVER_TABLE
+    operation = f"fpp_crc32c ({times['crc32c kind']})"
+    yield Row("core", "C", operation, "128 B", "the byte table", ratio, True, floor)
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def environment() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "cpus": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "libc": " ".join(platform.libc_ver()),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python_compiler": platform.python_compiler(),
+        "versions": versions,
+    }
+
+
+def print_head(where: dict[str, Any], bench: Bench) -> None:
+    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items() if number)
+    print(f"{where['python']} on {where['cpu']} ({where['system']}), {where['date']}.")
+    print(f"With {versions}.\n")
+    for missing in bench.missing:
+        print(f"- Missing: {missing}.")
+    for peer in bench.peers:
+        for kind, why in peer.refuses.items():
+            print(f"- Left out: {peer.name}, {kind}: {why}.")
+        if peer.refuses_payload:
+            print(f"- Left out: {peer.name}, with payload: {peer.refuses_payload}.")
+
+
+def print_tables(rows: list[Row]) -> None:
+    for section, title in SECTIONS.items():
+        print(f"\n## {title}\n")
+        print("| what | operation | input | ratio | | floor | |")
+        print("|---|---|---|---:|---|---|---|")
+        for row in rows:
+            if row.section == section:
+                print(row.line())
+    judged = [row for row in rows if row.passed is not None]
+    failed = [row for row in judged if not row.passed]
+    print(f"\n{len(judged) - len(failed)} of {len(judged)} floors hold.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.ratios", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    arguments = parser.parse_args()
+    where = environment()
+    bench = Bench()
+    rows = []
+    with timing.quiet():
+        for row in bench.rows():
+            rows.append(row)
+            print(f"\r{len(rows)} ratios", end="", file=sys.stderr, flush=True)
+    print("\r", end="", file=sys.stderr)
+    print_head(where, bench)
+    print_tables(rows)
+    if arguments.json:
+        results = [{**asdict(row), "passed": row.passed} for row in rows]
+        text = json.dumps({**where, "missing": bench.missing, "results": results}, indent=1)
+        arguments.json.write_text(text + "\n")
+    return 1 if any(row.passed is False for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
