@@ -12,7 +12,6 @@ from fastppv2 import (
     Header,
     IncompleteHeaderError,
     InvalidHeaderError,
-    MissingHeaderError,
     ProxyProtocolError,
     detect,
     parse,
@@ -96,7 +95,7 @@ def _decode(data: bytes, only_first: bool) -> tuple[list[Header], int, CommandEr
     """The headers, where the last one ends, and what is wrong there.
 
     The bytes behind a header that begin like one but are not whole signatures are payload: a lone
-    CRLF is a common first byte of it.
+    CRLF may well begin it.
     """
     headers: list[Header] = []
     view = memoryview(data)  # parse() copies one header out of it, not the whole rest each time
@@ -127,7 +126,7 @@ def _explain(error: ProxyProtocolError, start: int, size: int) -> CommandError:
         message = message.replace(f" at byte {error.offset}:", ":", 1)
         remedy = "capture it again, or correct" if isinstance(error, ChecksumError) else "correct"
         message += f": {remedy} the sender"
-    elif isinstance(error, MissingHeaderError):
+    else:  # MissingHeaderError
         message += " (if this is hex text with a slip in it, --hex says where)"
     if start:
         message += f" (or pass --first, if what follows byte {start - 1} is payload)"

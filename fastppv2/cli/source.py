@@ -114,7 +114,7 @@ def _standard_input(kind: str | None) -> Input:
         ) from None
     if kind == "hex":
         return Input(from_hex(data))
-    return Input(unescape(data)) if kind == "text" else _content(data, "standard input")
+    return Input(_unescape_line(data)) if kind == "text" else _content(data, "standard input")
 
 
 def _read_bounded(file: BinaryIO, name: str) -> bytes:
@@ -133,7 +133,7 @@ def _content(data: bytes, name: str) -> Input:
     if not data.strip():
         raise CommandError(f"{name} is empty: pass a header as bytes, hex or text")
     if data.startswith(b"\\"):
-        return Input(unescape(data.rstrip(b"\r\n")))
+        return Input(_unescape_line(data))
     return Input(data if _NOT_HEX.search(data) else from_hex(data))
 
 
@@ -172,6 +172,11 @@ def unescape(text: bytes) -> bytes:
         return _ESCAPED[escape[2]]
 
     return _ESCAPE.sub(replace, text)
+
+
+def _unescape_line(text: bytes) -> bytes:
+    """An LF at the end is the editor's or that of ``echo``; CRLF there may be a v1 header's own."""
+    return unescape(text if text.endswith(b"\r\n") or not text.endswith(b"\n") else text[:-1])
 
 
 def _refuse(at: int, what: str, remedy: str) -> NoReturn:
