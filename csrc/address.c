@@ -11,58 +11,94 @@ static const uint8_t HEX[256] = {
     ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
 };
 
-/* The marks, in the lowest eight bits, of the bytes that are no digits. After the exclusive or a
- * digit is 0..9, and adding 0x76 sets the high bit of anything larger; the product gathers the
- * high bits. */
-static uint32_t non_digits(uint64_t text)
+/* The longest dotted quad has 15 bytes; four are loaded up to where each number ends. */
+enum { QUAD_BEFORE = 4, QUAD_WINDOW = QUAD_BEFORE + 16 };
+
+/* By the number of digits: where they stand in the four bytes that end with them, and the least
+ * value without a heading zero. What has no digit or more than three is worth TOO_MUCH. */
+enum { TOO_MUCH = 0xFFFF };
+static const struct {
+    uint32_t digits, least;
+} NUMBER[16] = {
+    {0, TOO_MUCH}, {0xFF000000u, 0}, {0xFFFF0000u, 10}, {0xFFFFFF00u, 100}, {0, TOO_MUCH},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},      {0, TOO_MUCH},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},      {0, TOO_MUCH},
+    {0, TOO_MUCH},
+};
+
+/* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the
+ * upper 16 of its 32 bits. Below it stands something harmless. */
+static uint64_t weigh(uint64_t digits)
 {
-    uint64_t values = text ^ 0x3030303030303030u;
-    uint64_t marks = (values | ((values & 0x7F7F7F7F7F7F7F7Fu) + 0x7676767676767676u)) >> 7 &
-                     0x0101010101010101u;
-    return (uint32_t)(marks * 0x0102040810204080u >> 56);
+    uint64_t tens = digits & 0x00FF00FF00FF00FFu;
+    uint64_t others = digits >> 8 & 0x00FF00FF00FF00FFu;
+    return tens * 10 + others * (1 + (100u << 16));
 }
 
-static uint32_t lowest_bit(uint32_t mask)
+/* Reading a quad: the text from window + QUAD_BEFORE on, the ends of its numbers as marks, where
+ * the next number starts, and all that was wrong so far. */
+typedef struct {
+    const uint8_t *window;
+    uint32_t ends, start, misplaced;
+    uint64_t wrong;
+} quad;
+
+static inline uint32_t next_end(quad *q)
 {
-#if defined(__GNUC__)
-    return (uint32_t)__builtin_ctz(mask);
-#else
-    uint32_t at = 0;
-    while ((mask >> at & 1) == 0)
-        at++;
-    return at;
-#endif
+    /* Where four numbers do not end in time, the last byte ends one that is too long. */
+    uint32_t end = fpp_first_mark(q->ends | 1u << (QUAD_WINDOW - QUAD_BEFORE - 1));
+    q->ends &= q->ends - 1;
+    return end;
 }
 
-/* One to three digits without a heading zero, in the lowest bytes of text: 1 and the octet. */
-static int read_octet(uint32_t text, uint32_t digits, uint8_t *octet)
+static inline uint64_t digits_of(const quad *q, uint32_t start, uint32_t end, uint64_t *least)
 {
-    if (digits - 1 > 2)
+    uint32_t length = (end - start) % (QUAD_WINDOW - QUAD_BEFORE);
+    *least = NUMBER[length].least;
+    return (fpp_load4(q->window + QUAD_BEFORE + end - 4) ^ 0x30303030u) & NUMBER[length].digits;
+}
+
+/* Two numbers with a dot between them, in bits 16 and 48 of what is returned. */
+static inline uint64_t read_pair(quad *q)
+{
+    uint64_t low, high;
+    uint32_t dot = next_end(q);
+    uint32_t end = next_end(q);
+    uint64_t digits = digits_of(q, q->start, dot, &low);
+    digits |= digits_of(q, dot + 1, end, &high) << 32;
+    uint64_t values = weigh(digits);
+    q->misplaced |= q->window[QUAD_BEFORE + dot] ^ (uint32_t)'.';
+    q->wrong |= values | (values - (low << 16 | high << 48));
+    q->start = end + 1;
+    return values;
+}
+
+/* The ends of all four numbers are found at once, and then they are read two by two, with what is
+ * wrong gathered on the way: the lengths of numbers cannot be predicted, so reading one after the
+ * other would wait for each in turn, and branches would be guessed wrong. */
+static uint32_t read_quad(const uint8_t window[QUAD_WINDOW], uint8_t address[FPP_IPV4_SIZE])
+{
+    quad q = {window, fpp_non_digits16(window + QUAD_BEFORE), 0, 0, 0};
+    uint64_t first = read_pair(&q);
+    q.misplaced |= window[QUAD_BEFORE + q.start - 1] ^ (uint32_t)'.';
+    uint64_t second = read_pair(&q);
+    if ((q.wrong & 0xFF000000FF000000u) != 0 || q.misplaced != 0)
         return 0;
-    uint32_t values = (text ^ 0x30303030u) << (32 - 8 * digits); /* the last digit on top */
-    uint32_t value = (values >> 24) + 10 * (values >> 16 & 0xFF) + 100 * (values >> 8 & 0xFF);
-    *octet = (uint8_t)value;
-    return value <= UINT8_MAX && (digits == 1 || (text & 0xFF) != '0');
+    address[0] = (uint8_t)(first >> 16);
+    address[1] = (uint8_t)(first >> 48);
+    address[2] = (uint8_t)(second >> 16);
+    address[3] = (uint8_t)(second >> 48);
+    return q.start - 1;
 }
 
-/* The ends of all four numbers are found at once, and then each is read by itself: the lengths of
- * numbers cannot be predicted, and reading one after the other would wait for each in turn. */
 uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE])
 {
-    enum { BEYOND = 0xF << 16 }; /* ends of numbers that are not there: too far for three digits */
-    uint32_t ends =
-        non_digits(fpp_text8(text, at)) | non_digits(fpp_text8(text, at + 8)) << 8 | BEYOND;
-    uint32_t start = 0;
-    for (uint32_t i = 0; i < FPP_IPV4_SIZE; i++) {
-        uint32_t end = lowest_bit(ends);
-        ends &= ends - 1;
-        if (!read_octet(fpp_text4(text, at + start), end - start, &address[i]))
-            return 0;
-        if (i + 1 < FPP_IPV4_SIZE && fpp_text(text, at + end) != '.')
-            return 0;
-        start = end + 1;
-    }
-    return start - 1;
+    if (at >= QUAD_BEFORE && fpp_has(text, at - QUAD_BEFORE, QUAD_WINDOW))
+        return read_quad(fpp_at(text, at - QUAD_BEFORE, QUAD_WINDOW), address);
+    uint8_t window[QUAD_WINDOW] = {0};
+    for (uint32_t i = QUAD_BEFORE; i < QUAD_WINDOW; i++)
+        window[i] = fpp_text(text, at + i - QUAD_BEFORE);
+    return read_quad(window, address);
 }
 
 /* Up to four hexadecimal digits: how many. Most groups have all four. */

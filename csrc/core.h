@@ -4,6 +4,10 @@
 
 #include "cursor.h"
 
+#if defined(__SSE2__) && !defined(FPP_PORTABLE)
+#include <emmintrin.h>
+#endif
+
 /* v1.c, v2.c: the signature is known to be there. */
 int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why);
 int fpp_v2_parse(fpp_view input, uint32_t max_size, fpp_header *out, fpp_error *why);
@@ -11,6 +15,44 @@ int fpp_v2_parse(fpp_view input, uint32_t max_size, fpp_header *out, fpp_error *
 /* tlv.c: the chain from offset from to the end of the header (2.2, 2.2.3, 2.2.5). */
 int fpp_tlv_whole(fpp_view header, uint32_t from);
 int fpp_tlv_check(fpp_view header, uint32_t from, fpp_error *why);
+
+/* A mark, in the lowest eight bits, for each of eight bytes that is no digit. After the exclusive
+ * or a digit is 0..9, and adding 0x76 sets the high bit of anything larger; the product gathers
+ * the high bits. */
+static inline uint32_t fpp_non_digits(uint64_t text)
+{
+    uint64_t values = text ^ 0x3030303030303030u;
+    uint64_t marks = (values | ((values & 0x7F7F7F7F7F7F7F7Fu) + 0x7676767676767676u)) >> 7 &
+                     0x0101010101010101u;
+    return (uint32_t)(marks * 0x0102040810204080u >> 56);
+}
+
+/* Likewise for sixteen bytes, which every x86-64 compares at once: '0'..'9' are what is at least
+ * 0x80 - 10 as a signed byte once '0' has become 0x80 - 10. */
+static inline uint32_t fpp_non_digits16(const uint8_t text[16])
+{
+#if defined(__SSE2__) && !defined(FPP_PORTABLE)
+    __m128i bytes;
+    memcpy(&bytes, text, sizeof bytes);
+    __m128i moved = _mm_add_epi8(bytes, _mm_set1_epi8((char)(0x7F - '9')));
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_set1_epi8(0x7F - 9), moved));
+#else
+    return fpp_non_digits(fpp_load8(text)) | fpp_non_digits(fpp_load8(text + 8)) << 8;
+#endif
+}
+
+/* The place of the lowest mark; there is one. */
+static inline uint32_t fpp_first_mark(uint32_t marks)
+{
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_ctz(marks);
+#else
+    uint32_t at = 0;
+    while ((marks >> at & 1) == 0)
+        at++;
+    return at;
+#endif
+}
 
 /* address.c: text at offset at; the number of bytes read, or 0. */
 uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE]);

@@ -52,33 +52,43 @@ static inline uint32_t fpp_u32(fpp_view view, uint32_t offset)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Eight bytes of text, the first in the lowest eight bits whatever the byte order of the machine;
- * zeros, which no v1 line contains, stand for what lies behind the end. */
+/* Text is compared and computed with eight or four bytes at a time, the first of them in the
+ * lowest eight bits whatever the byte order of the machine. */
+static inline uint64_t fpp_load8(const uint8_t at[8])
+{
+    return (uint64_t)at[7] << 56 | (uint64_t)at[6] << 48 | (uint64_t)at[5] << 40 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[3] << 24 | (uint64_t)at[2] << 16 |
+           (uint64_t)at[1] << 8 | at[0];
+}
+
+static inline uint32_t fpp_load4(const uint8_t at[4])
+{
+    return (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
+}
+
+/* The text at offset; zeros, which no v1 line contains, stand for what lies behind the end. */
 static inline uint64_t fpp_text8(fpp_view view, uint32_t offset)
 {
-    uint64_t text = 0;
-    if (fpp_has(view, offset, 8)) {
-        const uint8_t *at = fpp_at(view, offset, 8);
-        return (uint64_t)at[7] << 56 | (uint64_t)at[6] << 48 | (uint64_t)at[5] << 40 |
-               (uint64_t)at[4] << 32 | (uint64_t)at[3] << 24 | (uint64_t)at[2] << 16 |
-               (uint64_t)at[1] << 8 | at[0];
+    if (view.length < 8) {
+        uint64_t text = 0;
+        for (uint32_t i = 0; fpp_has(view, offset, i + 1); i++)
+            text |= (uint64_t)fpp_u8(view, offset + i) << (8 * i);
+        return text;
     }
-    for (uint32_t i = 0; fpp_has(view, offset, i + 1); i++)
-        text |= (uint64_t)fpp_u8(view, offset + i) << (8 * i);
-    return text;
+    /* No branch on where the end is, for that cannot be predicted. */
+    uint32_t last = view.length - 8;
+    uint32_t at = offset < last ? offset : last;
+    uint64_t text = fpp_load8(fpp_at(view, at, 8));
+    uint32_t missing = offset - at;
+    return missing < 8 ? text >> (8 * missing) : 0;
 }
 
-/* Likewise four. */
 static inline uint32_t fpp_text4(fpp_view view, uint32_t offset)
 {
-    if (fpp_has(view, offset, 4)) {
-        const uint8_t *at = fpp_at(view, offset, 4);
-        return (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
-    }
-    return (uint32_t)fpp_text8(view, offset);
+    return fpp_has(view, offset, 4) ? fpp_load4(fpp_at(view, offset, 4))
+                                    : (uint32_t)fpp_text8(view, offset);
 }
 
-/* Likewise one. */
 static inline uint8_t fpp_text(fpp_view view, uint32_t offset)
 {
     return offset < view.length ? fpp_u8(view, offset) : 0;

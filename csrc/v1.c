@@ -9,7 +9,7 @@ enum {
 };
 
 /* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
-static uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
+static inline uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
 {
     uint32_t value = 0;
     uint32_t digits = 0;
@@ -25,9 +25,8 @@ static uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
     *port = (uint16_t)value;
     return digits;
 }
-
 /* One field and the space behind it: the offset of the next field, or 0. */
-static uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, uint8_t *address)
+static inline uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, uint8_t *address)
 {
     uint32_t size = family == FPP_FAMILY_INET ? fpp_ipv4_text(line, at, address)
                                               : fpp_ipv6_text(line, at, address);
@@ -38,10 +37,11 @@ static uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, uint8_t
  * input counts as wrong here: whether the line is merely unfinished is for judge_line to say. */
 static int read_fields(fpp_view line, fpp_header *out, fpp_error *why)
 {
-    out->family = fpp_equal(line, PROTOCOL_OFFSET, "TCP4 ", KEYWORD_SIZE) ? FPP_FAMILY_INET
-                                                                          : FPP_FAMILY_INET6;
-    if (out->family == FPP_FAMILY_INET6 &&
-        !fpp_equal(line, PROTOCOL_OFFSET, "TCP6 ", KEYWORD_SIZE))
+    if (fpp_equal(line, PROTOCOL_OFFSET, "TCP4 ", KEYWORD_SIZE))
+        out->family = FPP_FAMILY_INET;
+    else if (fpp_equal(line, PROTOCOL_OFFSET, "TCP6 ", KEYWORD_SIZE))
+        out->family = FPP_FAMILY_INET6;
+    else
         return fpp_fault(why, FPP_STATUS_V1_PROTOCOL, PROTOCOL_OFFSET);
     out->transport = FPP_TRANSPORT_STREAM;
 
