@@ -21,7 +21,8 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         if self.compiler.compiler_type != "msvc":
-            ext.extra_compile_args = ["-O3"]  # reading addresses: a sixth faster than -O2
+            # Reading addresses is a sixth faster than at -O2, and calls inside the core need no table.
+            ext.extra_compile_args = ["-O3", "-fvisibility=hidden"]
         super().build_extension(ext)
 
     def run(self):
@@ -38,9 +39,9 @@ def extensions():
 
     core = Extension(
         "fastppv2._cython",
-        ["fastppv2/_cython.pyx", *sorted(glob("csrc/*.c"))],
+        ["fastppv2/_cython.pyx"],
         include_dirs=["csrc"],
-        depends=sorted(glob("csrc/*.h")),
+        depends=sorted(glob("csrc/*.[ch]")),
         define_macros=[("NDEBUG", None)],
     )
     return cythonize([core])

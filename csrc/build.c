@@ -3,8 +3,6 @@
 
 enum { V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE };
 
-static const uint8_t SIGNATURE_V2[FPP_SIGNATURE_V2_SIZE] = FPP_SIGNATURE_V2_BYTES;
-
 static size_t put_text(char *out, const char *text)
 {
     size_t size = strlen(text);
@@ -126,6 +124,7 @@ static void put_checksum(uint8_t *out, size_t size, uint8_t *field)
 static size_t build_v2(uint8_t *out, size_t capacity, const fpp_header *header,
                        const uint8_t *data, const fpp_tlv_in *tlvs, size_t count, unsigned flags)
 {
+    static const uint8_t SIGNATURE[FPP_SIGNATURE_V2_SIZE] = FPP_SIGNATURE_V2_BYTES;
     static const uint8_t ZEROS[FPP_CRC32C_SIZE];
     size_t checksums = 0;
     size_t block = fpp_block_size(header->family);
@@ -142,7 +141,7 @@ static size_t build_v2(uint8_t *out, size_t capacity, const fpp_header *header,
     if (FPP_V2_HEAD_SIZE + length > capacity)
         return FPP_V2_HEAD_SIZE + length;
 
-    memcpy(out, SIGNATURE_V2, FPP_SIGNATURE_V2_SIZE);
+    memcpy(out, SIGNATURE, FPP_SIGNATURE_V2_SIZE);
     out[12] = (uint8_t)(0x20 | header->command);
     out[13] = (uint8_t)(header->family << 4 | header->transport);
     put_u16(out + 14, (uint32_t)length);

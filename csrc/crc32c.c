@@ -13,6 +13,7 @@ static inline int has_instruction(void)
     return __builtin_cpu_supports("sse4.2");
 }
 #define CRC_8 _mm_crc32_u8
+#define CRC_32 _mm_crc32_u32
 #define CRC_64(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
 
 #elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__)
@@ -29,6 +30,7 @@ static inline int has_instruction(void)
     return (getauxval(AT_HWCAP) & HWCAP_BIT_CRC32) != 0;
 }
 #define CRC_8 __builtin_aarch64_crc32cb
+#define CRC_32 __builtin_aarch64_crc32cw
 #define CRC_64 __builtin_aarch64_crc32cx
 
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32) && defined(__GNUC__)
@@ -41,6 +43,7 @@ static inline int has_instruction(void)
     return 1;
 }
 #define CRC_8 __crc32cb
+#define CRC_32 __crc32cw
 #define CRC_64 __crc32cd
 #endif
 
@@ -59,10 +62,17 @@ FPP_TARGET static uint32_t by_instruction(uint32_t crc, const uint8_t *data, siz
 {
     size_t at = 0;
     crc = ~crc;
+    /* Words in the machine's order, which here is the little-endian one that CRC32C is in. */
     for (; length - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t word; /* in the machine's order, which here is the little-endian one CRC32C is in */
+        uint64_t word;
         memcpy(&word, data + at, sizeof word);
         crc = CRC_64(crc, word);
+    }
+    if (length - at >= sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, data + at, sizeof word);
+        crc = CRC_32(crc, word);
+        at += sizeof word;
     }
     for (; at < length; at++)
         crc = CRC_8(crc, data[at]);

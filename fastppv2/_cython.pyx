@@ -23,6 +23,18 @@ from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
 from fastppv2.errors import check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV
 
+cdef extern from *:
+    # One translation unit: calls between the files of the core vanish.
+    """
+    #include "address.c"
+    #include "build.c"
+    #include "crc32c.c"
+    #include "parse.c"
+    #include "tlv.c"
+    #include "v1.c"
+    #include "v2.c"
+    """
+
 cdef extern from "Python.h":
     # Redeclared without Cython's exception check: the error is replaced by our own wording.
     int PyObject_GetBuffer(object exporter, Py_buffer *view, int flags)

@@ -228,7 +228,7 @@ class Header(metaclass=ABCMeta):
 
     @property
     def is_local(self) -> bool:
-        """A connection of the sender's own, such as a health check: there is no client."""
+        """The header names no client: mostly a health check of the sender's own (2.2)."""
         return self.command == Command.LOCAL
 
     def get(self, type: int) -> bytes | None:
