@@ -186,11 +186,11 @@ int main(int argc, char **argv)
     for (int round = 0; round < ROUNDS; round++)
         for (size_t i = 0; i < count; i++)
             jobs[i].rounds[round] = time_job(&jobs[i]);
-    printf("{\"crc32c kind\": \"%s\"", fpp_crc32c_kind());
+    printf("{\"crc32c\": \"%s\", \"times\": {", fpp_crc32c_kind());
     for (size_t i = 0; i < count; i++) {
         qsort(jobs[i].rounds, ROUNDS, sizeof jobs[i].rounds[0], compare);
-        printf(",\n \"%s\": %.3f", jobs[i].name, jobs[i].rounds[ROUNDS / 2]);
+        printf("%s\n \"%s\": %.3f", i > 0 ? "," : "", jobs[i].name, jobs[i].rounds[ROUNDS / 2]);
     }
-    puts("}");
+    puts("}}");
     return 0;
 }
