@@ -185,26 +185,27 @@ int fpp_read_address(uint8_t address[FPP_IPV6_SIZE], int family, const char *tex
     return size > 0 && size == length;
 }
 
-static size_t format_octet(char *out, uint8_t octet)
+/* Three digits and a dot are always computed, and the heading zeros shifted out: how many there
+ * are cannot be predicted. The quotients are exact below 256. Returns the number of digits. */
+static size_t format_octet(char out[4], uint32_t octet)
 {
-    size_t size = 0;
-    if (octet >= 100)
-        out[size++] = (char)('0' + octet / 100);
-    if (octet >= 10)
-        out[size++] = (char)('0' + octet / 10 % 10);
-    out[size++] = (char)('0' + octet % 10);
-    return size;
+    uint32_t hundreds = octet * 41 >> 12;
+    uint32_t tens = octet * 205 >> 11;
+    uint32_t text = hundreds + ((tens - 10 * hundreds) << 8) + ((octet - 10 * tens) << 16) +
+                    ('0' | '0' << 8 | '0' << 16 | (uint32_t)'.' << 24);
+    uint32_t digits = 1u + (octet > 9) + (octet > 99);
+    text >>= 8 * (3 - digits);
+    for (uint32_t i = 0; i < 4; i++)
+        out[i] = (char)(text >> (8 * i) & 0xFF);
+    return digits;
 }
 
-static size_t format_ipv4(char *out, const uint8_t *address)
+static size_t format_ipv4(char out[FPP_IPV4_SIZE * 4], const uint8_t *address)
 {
     size_t size = 0;
-    for (uint32_t i = 0; i < FPP_IPV4_SIZE; i++) {
-        if (i > 0)
-            out[size++] = '.';
-        size += format_octet(out + size, address[i]);
-    }
-    return size;
+    for (uint32_t i = 0; i < FPP_IPV4_SIZE; i++)
+        size += format_octet(out + size, address[i]) + 1;
+    return size - 1; /* the last dot is not part of it */
 }
 
 static size_t format_group(char *out, uint32_t group)

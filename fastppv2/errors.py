@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastppv2._spec import EXPECTED, MAX_SIZE, V2_HEAD_SIZE, Status
+from fastppv2._spec import EXPECTED, MAX_SIZE, V1_MAX_SIZE, V2_HEAD_SIZE, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def fail(status: int, offset: int, length: int, needed: int, seen: bytes) -> NoR
         )
     raise _kind(status)(
         f"invalid PROXY header at byte {offset}: {EXPECTED[Status(status)]}; "
-        f"got {_describe(status, seen)}",
+        f"got {_describe(status, offset, seen)}",
         offset,
     )
 
@@ -90,13 +90,14 @@ def _kind(status: int) -> type[InvalidHeaderError]:
     return HeaderTooLargeError if status == Status.V2_TOO_LARGE else InvalidHeaderError
 
 
-def _describe(status: int, seen: bytes) -> str:
+def _describe(status: int, offset: int, seen: bytes) -> str:
     if status in _NUMBERS:
         return str(int.from_bytes(seen[:2], "big"))
     if status == Status.CHECKSUM_WRONG:
         return "0x" + seen[:4].hex()
     if status < Status.V2_VERSION:
-        return repr(seen.partition(b"\r\n")[0] or seen[:2])
+        line = seen[: V1_MAX_SIZE - offset]
+        return repr(line.partition(b"\r\n")[0] or line[:2])
     return f"0x{seen[0]:02x}"
 
 

@@ -236,7 +236,7 @@ def test_broken_argument(
         (b" \n", "standard input is empty"),
         (b"\r\n", "byte 2: the input ends inside a PROXY header"),
         (b"0d0a0d0a 0", "character 9 of the text (from 0): odd number of hex digits, '0': "),
-        (b"0d0a0d0a:zz", "byte 0: not a PROXY header, starts with b'0d0a0d0a:zz': is sending"),
+        (b"0d0a0d0a:zz", "byte 0: standard input holds neither a PROXY header nor hex, it starts w"),
         (b"0000000 0d0a", "character 0 of the text (from 0): odd number of hex digits"),  # od
         (
             b"\x1b[31m\xff\xe2\x80\xae",
@@ -252,7 +252,7 @@ def test_broken_content(capsys: Capture, monkeypatch: Patch, content: bytes, mes
 
 def test_a_slip_in_hex_is_found_with_hex(capsys: Capture, monkeypatch: Patch) -> None:
     stdin(monkeypatch, b"0d0a0d0a:zz")
-    assert broken(capsys, "decode").endswith("--hex says where)")
+    assert broken(capsys, "decode").endswith("(--hex says what is not hex)")
     stdin(monkeypatch, b"0d0a0d0a:zz")
     assert broken(capsys, "decode", "--hex").startswith("character 9 of the text")
 

@@ -126,8 +126,6 @@ def _explain(error: ProxyProtocolError, start: int, size: int) -> CommandError:
         message = message.replace(f" at byte {error.offset}:", ":", 1)
         remedy = "capture it again, or correct" if isinstance(error, ChecksumError) else "correct"
         message += f": {remedy} the sender"
-    else:  # MissingHeaderError
-        message += " (if this is hex text with a slip in it, --hex says where)"
     if start:
         message += f" (or pass --first, if what follows byte {start - 1} is payload)"
     return CommandError(f"byte {at}: {message}")

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 from fastppv2 import Detected, detect
 from fastppv2._spec import MAX_SIZE, SIGNATURE_V1
 from fastppv2.cli.failure import CommandError
+from fastppv2.errors import SEEN_SIZE
 
 # The largest header 15 times over; a stream without end must not fill the memory.
 MAX_INPUT = 1 << 20
@@ -134,7 +135,13 @@ def _content(data: bytes, name: str) -> Input:
         raise CommandError(f"{name} is empty: pass a header as bytes, hex or text")
     if data.startswith(b"\\"):
         return Input(_unescape_line(data))
-    return Input(data if _NOT_HEX.search(data) else from_hex(data))
+    if _NOT_HEX.search(data):
+        raise CommandError(
+            f"byte 0: {name} holds neither a PROXY header nor hex, it starts with "
+            f"{data[:SEEN_SIZE]!r}: is sending the PROXY protocol enabled on the load balancer? "
+            "(--hex says what is not hex)"
+        )
+    return Input(from_hex(data))
 
 
 def from_hex(text: bytes) -> bytes:
