@@ -236,11 +236,15 @@ def test_broken_argument(
         (b" \n", "standard input is empty"),
         (b"\r\n", "byte 2: the input ends inside a PROXY header"),
         (b"0d0a0d0a 0", "character 9 of the text (from 0): odd number of hex digits, '0': "),
-        (b"0d0a0d0a:zz", "byte 0: standard input holds neither a PROXY header nor hex, it starts w"),
+        (
+            b"0d0a0d0a:zz",
+            "byte 0: standard input holds neither a PROXY header nor hex, it starts w",
+        ),
         (b"0000000 0d0a", "character 0 of the text (from 0): odd number of hex digits"),  # od
         (
             b"\x1b[31m\xff\xe2\x80\xae",
-            r"byte 0: not a PROXY header, starts with b'\x1b[31m\xff\xe2",
+            r"byte 0: standard input holds neither a PROXY header nor hex, it starts with "
+            r"b'\x1b[31m\xff\xe2\x80\xae': is sending the PROXY protocol enabled",
         ),
         (bytes(source.MAX_INPUT + 1), "standard input is larger than 1048576 bytes: pass its"),
     ],
