@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from conftest import Api
+from backends import Api
 from make import CRC, V2, tlv, v2
 
 from fastppv2 import (

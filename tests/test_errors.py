@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from conftest import Api
+from backends import Api
 from make import CRC, V2, tlv, v2
 
 import fastppv2

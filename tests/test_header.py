@@ -8,7 +8,7 @@ import pickle
 import sys
 
 import pytest
-from conftest import Api
+from backends import Api
 from make import CRC, tlv, v2
 
 from fastppv2 import SSL, TLV, Command, Family, Header, TLVType, Transport

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from conftest import VECTORS, Api
+from backends import VECTORS, Api
 
 from fastppv2 import (
     TLV,
