@@ -55,7 +55,8 @@ def _read_groups(text: bytes, dotted: bool) -> bytes | None:
 
 def format_ipv4(address: bytes) -> str:
     """The dotted quad of 4 packed bytes."""
-    return "%d.%d.%d.%d" % tuple(address)
+    first, second, third, fourth = address
+    return f"{first}.{second}.{third}.{fourth}"
 
 
 def format_ipv6(address: bytes) -> str:

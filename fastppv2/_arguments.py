@@ -99,7 +99,7 @@ def plan(
     )
 
 
-def _member(name: str, enum: type[Kind], value: int) -> Kind:
+def _member(name: str, enum: type[_Kind], value: int) -> _Kind:
     try:
         return enum(value)
     except ValueError:
@@ -110,7 +110,7 @@ def _member(name: str, enum: type[Kind], value: int) -> Kind:
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    Kind = TypeVar("Kind", bound=IntEnum)
+    _Kind = TypeVar("_Kind", bound=IntEnum)
 
 
 def _command(command: int | None, version: int, family: Family) -> Command:

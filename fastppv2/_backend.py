@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from fastppv2.header import Header
+
 MODULES = {"cython": "fastppv2._cython", "python": "fastppv2._pure"}
 VARIABLE = "FASTPPV2_BACKEND"
 
@@ -44,7 +46,10 @@ def _load_forced(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from fastppv2._pure import build, crc32c_kind, detect, parse
+    from fastppv2._pure import build as build
+    from fastppv2._pure import crc32c_kind as crc32c_kind
+    from fastppv2._pure import detect as detect
+    from fastppv2._pure import parse as parse
 
     backend: str
 else:
@@ -55,6 +60,6 @@ else:
     parse = _module.parse
 
 
-def unpickle(raw: bytes) -> object:
+def unpickle(raw: bytes) -> Header:
     """A pickled header, read by the backend of the process that asks for it."""
     return parse(raw)

@@ -31,7 +31,7 @@ def _table() -> tuple[int, ...]:
     return _tables[0]
 
 
-def _choose() -> tuple[str, Callable[[bytes, int], int]]:
+def _choose() -> tuple[str, Callable[..., int]]:
     try:
         from crc32c import crc32c as by_package
     except ModuleNotFoundError:

@@ -36,8 +36,10 @@ from fastppv2.header import SSL, TLV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterable
+    from collections.abc import Iterable
     from typing import NoReturn
+
+    from typing_extensions import Buffer
 
     from fastppv2.header import Address
 

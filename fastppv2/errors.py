@@ -6,8 +6,9 @@ from fastppv2._spec import EXPECTED, MAX_SIZE, V1_MAX_SIZE, V2_HEAD_SIZE, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer
     from typing import NoReturn
+
+    from typing_extensions import Buffer
 
 SEEN_SIZE = 16  # at most so many bytes from the wire in a message: more might be a credential
 
@@ -20,9 +21,7 @@ _NUMBERS = frozenset(
         Status.CHECKSUM_SIZE,
     }
 )
-_CHECKSUM = frozenset(
-    {Status.CHECKSUM_SIZE, Status.CHECKSUM_REPEATED, Status.CHECKSUM_WRONG}
-)
+_CHECKSUM = frozenset({Status.CHECKSUM_SIZE, Status.CHECKSUM_REPEATED, Status.CHECKSUM_WRONG})
 
 
 class ProxyProtocolError(ValueError):

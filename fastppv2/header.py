@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     # What the socket module would have said: (host, port), a UNIX path (str) or abstract name
     # (bytes), or None where the header carries no addresses.
     Address = Union[tuple[str, int], str, bytes, None]
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
     class _TLV(NamedTuple):
         type: int
@@ -131,7 +131,7 @@ class SSL(_SSL):
         }
 
 
-def first(tlvs: tuple[TLV, ...], type: int, decode: Callable[[bytes], T | None]) -> T | None:
+def first(tlvs: tuple[TLV, ...], type: int, decode: Callable[[bytes], _T | None]) -> _T | None:
     """What ``decode`` makes of the first TLV of that type of which it can make anything."""
     for tlv in tlvs:
         if tlv.type == type:

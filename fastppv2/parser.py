@@ -14,7 +14,9 @@ from fastppv2.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterable
+    from collections.abc import Iterable
+
+    from typing_extensions import Buffer
 
     from fastppv2.header import Header
 
@@ -37,9 +39,7 @@ class Parser:
     trailing_data: bytes
     """After the header: what was fed behind it. After an error: all that was fed."""
 
-    def __init__(
-        self, *, max_size: int = SERVER_MAX_SIZE, versions: Iterable[int] = _BOTH
-    ) -> None:
+    def __init__(self, *, max_size: int = SERVER_MAX_SIZE, versions: Iterable[int] = _BOTH) -> None:
         self._max_size = check_max_size(max_size)
         self._versions = frozenset(versions)
         if not self._versions or not self._versions <= _BOTH:

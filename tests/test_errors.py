@@ -108,7 +108,9 @@ def test_incomplete(api: Api, data: bytes, needed: int) -> None:
         )
 
 
-@pytest.mark.parametrize("data", [b"\n", b"GET / HTTP/1.1\r\nHost: secret", b"PROXx", V2[:11] + b"x"])
+@pytest.mark.parametrize(
+    "data", [b"\n", b"GET / HTTP/1.1\r\nHost: secret", b"PROXx", V2[:11] + b"x"]
+)
 def test_missing(api: Api, data: bytes) -> None:
     for given in (data, bytearray(data)):
         with pytest.raises(MissingHeaderError) as caught:
@@ -135,8 +137,10 @@ def test_hierarchy_and_pickle(api: Api) -> None:
     [(15, ValueError), (65552, ValueError), (-1, ValueError), ("1", TypeError), (None, TypeError)],
 )
 def test_max_size_is_checked(api: Api, max_size: int, kind: type[Exception]) -> None:
-    for call in (lambda: api.parse(b"PROXY UNKNOWN\r\n", max_size=max_size),
-                 lambda: api.Parser(max_size=max_size)):
+    for call in (
+        lambda: api.parse(b"PROXY UNKNOWN\r\n", max_size=max_size),
+        lambda: api.Parser(max_size=max_size),
+    ):
         with pytest.raises(kind, match=r"^max_size: expected") as caught:
             call()
         assert not isinstance(caught.value, ProxyProtocolError)
