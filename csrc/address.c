@@ -15,8 +15,9 @@ static const uint8_t HEX[256] = {
 enum { QUAD_BEFORE = 4, QUAD_WINDOW = QUAD_BEFORE + 16 };
 
 /* By the number of digits: where they stand in the four bytes that end with them, and the least
- * value without a heading zero. What has no digit or more than three is worth TOO_MUCH. */
-enum { TOO_MUCH = 0xFFFF };
+ * value without a heading zero. No digit, or more than three, would have to be worth TOO_MUCH,
+ * which no value less than 1000 reaches: the difference sets the highest of its 16 bits. */
+enum { TOO_MUCH = 0x8000 };
 static const struct {
     uint32_t digits, least;
 } NUMBER[16] = {

@@ -414,8 +414,8 @@ cdef bytes build_bytes(const fpp_header *header, const uint8_t *paths, const fpp
     return result
 
 
-def build(source=None, destination=None, *, version=2, command=None, transport=STREAM, tlvs=(),
-          checksum=False):
+def build(source=None, destination=None, *, version=2, command=None, transport=Transport.STREAM,
+          tlvs=(), checksum=False):
     """The bytes of a header.
 
     ``source`` and ``destination``: ``(host, port)`` or the longer tuple of ``getpeername()``,
