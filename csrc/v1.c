@@ -5,7 +5,8 @@ enum {
     SPACE_OFFSET = FPP_SIGNATURE_V1_SIZE,
     PROTOCOL_OFFSET,
     KEYWORD_SIZE = 5, /* "TCP4 " or "TCP6 " */
-    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE
+    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE,
+    UNKNOWN_END = PROTOCOL_OFFSET + 7
 };
 
 /* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
@@ -80,7 +81,7 @@ static int judge_line(fpp_view input, int unknown, uint32_t *size, fpp_error *wh
 {
     uint32_t limit = input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE;
     uint8_t previous = 0;
-    for (uint32_t at = PROTOCOL_OFFSET; at < limit; at++) {
+    for (uint32_t at = unknown ? UNKNOWN_END : PROTOCOL_OFFSET; at < limit; at++) {
         uint8_t byte = fpp_u8(input, at);
         if (previous == '\r' && byte == '\n') {
             *size = at + 1;

@@ -11,7 +11,7 @@ from binascii import unhexlify
 from fastppv2._spec import IPV4_SIZE, IPV6_SIZE
 
 _OCTETS = {b"%d" % octet: octet for octet in range(256)}
-_HEX = b"0123456789abcdefABCDEF"
+_OCTET_TEXTS = frozenset(_OCTETS)
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 
 
@@ -26,31 +26,39 @@ def read_ipv4(text: bytes) -> bytes | None:
         return None
 
 
+def canonical_ipv4(text: bytes) -> bytes | None:
+    """The text itself if it is a canonical dotted quad: that is how the address is written."""
+    octets = text.split(b".")
+    return text if len(octets) == IPV4_SIZE and _OCTET_TEXTS.issuperset(octets) else None
+
+
 def read_ipv6(text: bytes) -> bytes | None:
     """The packed address, or None where the text is not RFC 4291 2.2 without a zone."""
     head, gap, tail = text.partition(b"::")
     if not gap:
-        address = _read_groups(head, dotted=True)
+        address = _read_groups(head)
         return address if address is not None and len(address) == IPV6_SIZE else None
-    before = _read_groups(head, dotted=False) if head else b""
-    behind = _read_groups(tail, dotted=True) if tail else b""
-    if before is None or behind is None:
+    before = _read_groups(head) if head else b""
+    behind = _read_groups(tail) if tail else b""
+    if before is None or behind is None or b"." in head:
         return None
     zeros = IPV6_SIZE - len(before) - len(behind)
     return before + bytes(zeros) + behind if zeros >= 2 else None
 
 
-def _read_groups(text: bytes, dotted: bool) -> bytes | None:
+def _read_groups(text: bytes) -> bytes | None:
+    """Groups of one to four digits, the last two perhaps as a dotted quad."""
     groups = text.split(b":")
-    quad = b""
-    if dotted and b"." in groups[-1]:
-        quad = read_ipv4(groups.pop()) or b""
-        if not quad:
-            return None
-    for group in groups:
-        if not 1 <= len(group) <= 4 or group.strip(_HEX):
-            return None
-    return unhexlify(b"".join([group.rjust(4, b"0") for group in groups])) + quad
+    quad: bytes | None = b""
+    if b"." in groups[-1]:
+        quad = read_ipv4(groups.pop())
+    digits = b"".join([group.rjust(4, b"0") for group in groups])
+    if quad is None or b"" in groups or len(digits) != 4 * len(groups):
+        return None
+    try:
+        return unhexlify(digits) + quad
+    except ValueError:  # not a hexadecimal digit
+        return None
 
 
 def format_ipv4(address: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from fastppv2 import header as interface
-from fastppv2._address import format_ipv4, format_ipv6, read_ipv4, read_ipv6
+from fastppv2._address import canonical_ipv4, format_ipv4, format_ipv6, read_ipv4, read_ipv6
 from fastppv2._arguments import plan
 from fastppv2._crc32c import crc32c
 from fastppv2._crc32c import kind as crc32c_kind
@@ -36,12 +36,16 @@ from fastppv2.header import SSL, TLV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
     from typing_extensions import Buffer
 
+    from fastppv2._arguments import Plan
     from fastppv2.header import Address
+
+    # version, command, family, transport, and where the TLVs of a v2 header begin
+    Kind = tuple[int, Command, Family, Transport, int]
 
 __all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
 
@@ -50,56 +54,59 @@ _FAMILY_AT = _COMMAND_AT + 1
 _LENGTH_AT = _COMMAND_AT + 2
 _SPACE_AT = len(SIGNATURE_V1)
 _PROTOCOL_AT = _SPACE_AT + 1
+_UNKNOWN_END = _SPACE_AT + len(" UNKNOWN ")
 _CRLF = b"\r\n"
 _PORT_DIGITS = len("65535")
+
+# A member looked up through its class costs ten times as much.
+_UNSPEC, _INET, _INET6, _UNIX = Family
+_CRC32C, _NOOP, _UNIQUE_ID = int(TLVType.CRC32C), int(TLVType.NOOP), int(TLVType.UNIQUE_ID)
 
 
 class Header(interface.Header):
     """A header as this backend holds it; see ``fastppv2.header.Header``."""
 
-    __slots__ = ("_command", "_ends", "_family", "_raw", "_tlvs_at", "_transport", "_version")
+    __slots__ = ("_kind", "_line", "_raw")
 
-    def __init__(
-        self,
-        raw: bytes,
-        version: int,
-        command: Command,
-        family: Family,
-        transport: Transport,
-        ends: tuple[Address, Address] | None,
-        tlvs_at: int,
-    ) -> None:
-        self._raw = raw
-        self._version = version
-        self._command = command
-        self._family = family
-        self._transport = transport
-        self._ends = ends  # of v1; those of v2 are read when they are asked for
-        self._tlvs_at = tlvs_at
+    # An attribute costs as much to set as a check: what a header is made of is one of a few
+    # tuples, and what can be read out of the bytes again is not kept.
+    _kind: Kind
+    _line: tuple[tuple[bytes, int], tuple[bytes, int]]
+    _raw: bytes
+
+    def __init__(self) -> None:
+        raise TypeError("a Header comes from parse() or Parser")
 
     @property
     def version(self) -> int:
-        return self._version
+        return self._kind[0]
 
     @property
     def command(self) -> Command:
-        return self._command
+        return self._kind[1]
 
     @property
     def family(self) -> Family:
-        return self._family
+        return self._kind[2]
 
     @property
     def transport(self) -> Transport:
-        return self._transport
+        return self._kind[3]
 
     @property
     def source(self) -> Address:
-        return _end(self._raw, self._family, 0) if self._ends is None else self._ends[0]
+        return self._end(0)
 
     @property
     def destination(self) -> Address:
-        return _end(self._raw, self._family, 1) if self._ends is None else self._ends[1]
+        return self._end(1)
+
+    def _end(self, which: int) -> Address:
+        version, _, family, *_ = self._kind
+        if version == 2 or family == _UNSPEC:
+            return _end(self._raw, family, which)
+        host, port = self._line[which]
+        return (host.decode() if family == _INET else format_ipv6(host)), port
 
     @property
     def size(self) -> int:
@@ -111,7 +118,7 @@ class Header(interface.Header):
 
     @property
     def tlvs(self) -> tuple[TLV, ...]:
-        return _read_tlvs(self._raw, self._tlvs_at) or ()
+        return _read_tlvs(self._raw, _tlvs_at(self._raw, self._kind)) or ()
 
     @property
     def ssl(self) -> SSL | None:
@@ -123,21 +130,15 @@ class Header(interface.Header):
 
 
 def _end(raw: bytes, family: Family, which: int) -> Address:
-    at = V2_HEAD_SIZE
-    if family == Family.INET:
-        port_at = at + 2 * IPV4_SIZE + 2 * which
-        at += which * IPV4_SIZE
-        host = format_ipv4(raw[at : at + IPV4_SIZE])
-    elif family == Family.INET6:
-        port_at = at + 2 * IPV6_SIZE + 2 * which
-        at += which * IPV6_SIZE
-        host = format_ipv6(raw[at : at + IPV6_SIZE])
-    elif family == Family.UNIX:
-        at += which * UNIX_PATH_SIZE
-        return _path(raw[at : at + UNIX_PATH_SIZE])
-    else:
+    if family == _UNSPEC:
         return None
-    return host, raw[port_at] << 8 | raw[port_at + 1]
+    if family == _UNIX:
+        at = V2_HEAD_SIZE + which * UNIX_PATH_SIZE
+        return _path(raw[at : at + UNIX_PATH_SIZE])
+    size, text = (IPV4_SIZE, format_ipv4) if family == _INET else (IPV6_SIZE, format_ipv6)
+    at = V2_HEAD_SIZE + which * size
+    port_at = V2_HEAD_SIZE + 2 * size + 2 * which
+    return text(raw[at : at + size]), raw[port_at] << 8 | raw[port_at + 1]
 
 
 def _path(field: bytes) -> str | bytes:
@@ -157,10 +158,17 @@ def _read_tlvs(chain: bytes, at: int) -> tuple[TLV, ...] | None:
         behind = value_at + (chain[at + 1] << 8 | chain[at + 2])
         if behind > end:
             return None
-        if chain[at] != TLVType.NOOP:
+        if chain[at] != _NOOP:
             tlvs.append(TLV(chain[at], chain[value_at:behind]))
         at = behind
     return tuple(tlvs)
+
+
+def _is_whole(chain: bytes, at: int) -> bool:
+    end = len(chain)
+    while at + TLV_HEAD_SIZE <= end:
+        at += TLV_HEAD_SIZE + (chain[at + 1] << 8 | chain[at + 2])
+    return at == end
 
 
 def _read_ssl(value: bytes) -> SSL | None:
@@ -234,30 +242,90 @@ def _incomplete(data: bytes, needed: int) -> NoReturn:
     fail(Status.INCOMPLETE, 0, len(data), needed, b"")
 
 
+def _header(raw: bytes, kind: Kind) -> Header:
+    header = _new(Header)
+    header._raw = raw
+    header._kind = kind
+    return header
+
+
+_new = object.__new__
+
+
 # Version 1: the text line (2.1).
+
+_V1_UNKNOWN: Kind = (1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, 0)
 
 
 def _parse_v1(data: bytes) -> Header:
+    """Nearly every line is right, so it is read first, and judged only where that fails."""
+    end = data.find(_CRLF, _PROTOCOL_AT, V1_MAX_SIZE)
+    start = data[_SPACE_AT:_UNKNOWN_END]
+    if end > 0 and (start == b" UNKNOWN " or (start == b" UNKNOWN\r" and end == _UNKNOWN_END - 1)):
+        return _header(data[: end + 2], _V1_UNKNOWN)
+    fields = data[:end].split(b" ")
+    if end > 0 and len(fields) == 6 and fields[0] == SIGNATURE_V1:
+        _, protocol, source, destination, source_port, destination_port = fields
+        kind, read = _V1_FAMILIES.get(protocol, _NO_FAMILY)
+        host, port = read(source), _read_port(source_port)
+        to_host, to_port = read(destination), _read_port(destination_port)
+        if host and to_host and port is not None and to_port is not None:
+            header = _header(data[: end + 2], kind)
+            header._line = (host, port), (to_host, to_port)
+            return header
+    _judge_v1(data)
+
+
+_V1_FAMILIES: dict[bytes, tuple[Kind, Callable[[bytes], bytes | None]]] = {
+    b"TCP4": ((1, Command.PROXY, Family.INET, Transport.STREAM, 0), canonical_ipv4),
+    b"TCP6": ((1, Command.PROXY, Family.INET6, Transport.STREAM, 0), read_ipv6),
+}
+_NO_FAMILY = _V1_UNKNOWN, lambda text: None
+
+
+def _read_port(digits: bytes) -> int | None:
+    """ "Heading zeroes are not permitted"; ``isdigit`` of bytes knows ASCII alone."""
+    if digits.isdigit() and (digits[0] != 0x30 or digits == b"0"):
+        port = int(digits)
+        return port if port <= 0xFFFF else None
+    return None
+
+
+def _judge_v1(data: bytes) -> NoReturn:
+    """Something is wrong with the line: what, from left to right."""
     if data[_SPACE_AT:_PROTOCOL_AT] not in (b" ", b""):
         _fail(data, Status.V1_SPACE, _SPACE_AT)
-    unknown = data.startswith((b"UNKNOWN ", b"UNKNOWN\r\n"), _PROTOCOL_AT)
-    size = _line_size(data, unknown)
-    line = data[:size]
-    if unknown:
-        unspec = Family.UNSPEC, Transport.UNSPEC, (None, None)
-        return Header(line, 1, Command.PROXY, *unspec, size)
+    line = data[: _line_size(data)]
     # "TCP4", source, destination, source port, and all that follows
     fields = line[_PROTOCOL_AT:-2].split(b" ", 4)
-    if fields[0] == b"TCP4" and len(fields) > 1:
-        family, ends = Family.INET, _read_ends(line, fields, _host_ipv4)
-    elif fields[0] == b"TCP6" and len(fields) > 1:
-        family, ends = Family.INET6, _read_ends(line, fields, _host_ipv6)
-    else:
+    if fields[0] not in (b"TCP4", b"TCP6") or len(fields) < 2:
         _fail(line, Status.V1_PROTOCOL, _PROTOCOL_AT)
-    return Header(line, 1, Command.PROXY, family, Transport.STREAM, ends, size)
+    read = read_ipv4 if fields[0] == b"TCP4" else read_ipv6
+    at = _PROTOCOL_AT + len(fields[0]) + 1
+    for number, (status, check) in enumerate(
+        (
+            (Status.V1_SOURCE, read),
+            (Status.V1_DESTINATION, read),
+            (Status.V1_SOURCE_PORT, _read_port),
+        ),
+        1,
+    ):
+        if check(fields[number]) is None or len(fields) < number + 2:
+            _fail(line, status, at)
+        at += len(fields[number]) + 1
+    _judge_last_port(line, fields[4], at)
 
 
-def _line_size(data: bytes, unknown: bool) -> int:
+def _judge_last_port(line: bytes, rest: bytes, at: int) -> NoReturn:
+    """A wrong port, or a right one with more behind it."""
+    digits = rest[:_PORT_DIGITS]
+    digits = digits[: len(digits) - len(digits.lstrip(b"0123456789"))]
+    if _read_port(digits) is None:
+        _fail(line, Status.V1_DESTINATION_PORT, at)
+    _fail(line, Status.V1_END, at + len(digits))
+
+
+def _line_size(data: bytes) -> int:
     """The size of the line with its CRLF.
 
     "For UNKNOWN, the receiver must ignore anything presented before the CRLF is found"; in any
@@ -265,7 +333,7 @@ def _line_size(data: bytes, unknown: bool) -> int:
     """
     end = data.find(_CRLF, _PROTOCOL_AT, V1_MAX_SIZE)
     stop = end if end >= 0 else min(len(data), V1_MAX_SIZE)
-    if not unknown:
+    if not data.startswith(b"UNKNOWN ", _PROTOCOL_AT):
         _check_line_ends(data, stop)
     if end >= 0:
         return end + len(_CRLF)
@@ -285,89 +353,51 @@ def _check_line_ends(data: bytes, stop: int) -> None:
         _fail(data, Status.V1_LINE_FEED, lf)
 
 
-def _host_ipv4(text: bytes) -> str | None:
-    return None if read_ipv4(text) is None else text.decode()
-
-
-def _host_ipv6(text: bytes) -> str | None:
-    address = read_ipv6(text)
-    return None if address is None else format_ipv6(address)
-
-
-def _read_ends(
-    line: bytes, fields: list[bytes], read_host: Callable[[bytes], str | None]
-) -> tuple[Address, Address]:
-    """Source and destination, from left to right; each field must be followed by a space."""
-    at = _PROTOCOL_AT + len(fields[0]) + 1
-    source = read_host(fields[1])
-    if source is None or len(fields) < 3:
-        _fail(line, Status.V1_SOURCE, at)
-    at += len(fields[1]) + 1
-    destination = read_host(fields[2])
-    if destination is None or len(fields) < 4:
-        _fail(line, Status.V1_DESTINATION, at)
-    at += len(fields[2]) + 1
-    source_port = _read_port(fields[3])
-    if source_port is None or len(fields) < 5:
-        _fail(line, Status.V1_SOURCE_PORT, at)
-    at += len(fields[3]) + 1
-    return (source, source_port), (destination, _read_last_port(line, fields[4], at))
-
-
-def _read_port(digits: bytes) -> int | None:
-    """ "Heading zeroes are not permitted"; ``isdigit`` of bytes knows ASCII alone."""
-    if not digits.isdigit() or len(digits) > _PORT_DIGITS or (digits[0] == 0x30 and digits != b"0"):
-        return None
-    port = int(digits)
-    return port if port <= 0xFFFF else None
-
-
-def _read_last_port(line: bytes, rest: bytes, at: int) -> int:
-    port = _read_port(rest)
-    if port is None:  # a wrong port, or a right one with more behind it
-        digits = rest[:_PORT_DIGITS]
-        digits = digits[: len(digits) - len(digits.lstrip(b"0123456789"))]
-        if _read_port(digits) is None:
-            _fail(line, Status.V1_DESTINATION_PORT, at)
-        _fail(line, Status.V1_END, at + len(digits))
-    return port
-
-
 # Version 2: the binary header (2.2).
 
-_COMMANDS = tuple(Command)
-_FAMILIES = tuple(Family)
-_TRANSPORTS = tuple(Transport)
+
+def _kinds() -> dict[bytes, Kind]:
+    """By the 13th and 14th byte: version, command, family, transport, and where TLVs begin."""
+    kinds: dict[bytes, Kind] = {}
+    unspec = Family.UNSPEC, Transport.UNSPEC, V2_HEAD_SIZE
+    for byte in range(256):  # LOCAL: "discard the protocol block including the family"
+        kinds[bytes([0x20, byte])] = (2, Command.LOCAL, *unspec)
+    for family in Family:
+        for transport in Transport:
+            addresses = family and transport  # "the receiver should ignore address information"
+            ends = family, transport, V2_HEAD_SIZE + BLOCK_SIZE[family]
+            pair = bytes([0x21, family << 4 | transport])
+            kinds[pair] = (2, Command.PROXY, *(ends if addresses else unspec))
+    return kinds
 
 
-def _check_kind(data: bytes) -> tuple[Command, Family, Transport]:
-    """The 13th and 14th byte, as far as they are there."""
-    local = Command.LOCAL, Family.UNSPEC, Transport.UNSPEC
-    if len(data) <= _COMMAND_AT:
-        return local
-    version, command = divmod(data[_COMMAND_AT], 16)
-    if version != 2:
-        _fail(data, Status.V2_VERSION, _COMMAND_AT)
-    if command > Command.PROXY:
-        _fail(data, Status.V2_COMMAND, _COMMAND_AT)
-    if len(data) <= _FAMILY_AT or command == Command.LOCAL:
-        return local
-    family, transport = divmod(data[_FAMILY_AT], 16)
-    if family > Family.UNIX:
-        _fail(data, Status.V2_FAMILY, _FAMILY_AT)
-    if transport > Transport.DGRAM:
-        _fail(data, Status.V2_TRANSPORT, _FAMILY_AT)
-    if family == Family.UNSPEC or transport == Transport.UNSPEC:
-        return Command.PROXY, Family.UNSPEC, Transport.UNSPEC
-    return Command.PROXY, _FAMILIES[family], _TRANSPORTS[transport]
+_KINDS = _kinds()
+_CHAIN_ONLY = 0x00  # the kind byte of PROXY without addresses that may have TLVs
+
+
+def _refuse_kind(data: bytes) -> NoReturn:
+    """The 13th or 14th byte is missing or wrong."""
+    if len(data) > _COMMAND_AT:
+        version, command = divmod(data[_COMMAND_AT], 16)
+        if version != 2:
+            _fail(data, Status.V2_VERSION, _COMMAND_AT)
+        if command > Command.PROXY:
+            _fail(data, Status.V2_COMMAND, _COMMAND_AT)
+        if len(data) > _FAMILY_AT and data[_FAMILY_AT] >> 4 > Family.UNIX:
+            _fail(data, Status.V2_FAMILY, _FAMILY_AT)
+        if len(data) > _FAMILY_AT:
+            _fail(data, Status.V2_TRANSPORT, _FAMILY_AT)
+    _incomplete(data, V2_HEAD_SIZE)
 
 
 def _parse_v2(data: bytes, max_size: int) -> Header:
-    command, family, transport = _check_kind(data)
+    kind = _KINDS.get(data[_COMMAND_AT:_LENGTH_AT])
+    if kind is None:
+        _refuse_kind(data)
     if len(data) < V2_HEAD_SIZE:
         _incomplete(data, V2_HEAD_SIZE)
     size = V2_HEAD_SIZE + (data[_LENGTH_AT] << 8 | data[_LENGTH_AT + 1])
-    tlvs_at = V2_HEAD_SIZE + BLOCK_SIZE[family]
+    tlvs_at = kind[4]
     if size < tlvs_at:
         _fail(data, Status.V2_LENGTH, _LENGTH_AT)
     if size > max_size:
@@ -375,15 +405,27 @@ def _parse_v2(data: bytes, max_size: int) -> Header:
     if size > len(data):
         _incomplete(data, size)
     raw = data[:size]
-    # Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS
-    # health checks), and never behind a half-specified kind such as 0x10.
-    if family == Family.UNSPEC and (
-        (command == Command.PROXY and raw[_FAMILY_AT] != 0) or _read_tlvs(raw, tlvs_at) is None
+    if size > tlvs_at:
+        tlvs_at = _tlvs_at(raw, kind)
+        if tlvs_at < size:
+            _check_tlvs(raw, tlvs_at)
+    return _header(raw, kind)
+
+
+def _tlvs_at(raw: bytes, kind: Kind) -> int:
+    """Where the TLVs begin.
+
+    Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS
+    health checks), and never behind a half-specified kind such as 0x10.
+    """
+    version, command, family, _, at = kind
+    if version == 1:
+        return len(raw)
+    if family == _UNSPEC and (
+        (command == Command.PROXY and raw[_FAMILY_AT] != _CHAIN_ONLY) or _read_tlvs(raw, at) is None
     ):
-        tlvs_at = size
-    if tlvs_at < size:
-        _check_tlvs(raw, tlvs_at)
-    return Header(raw, 2, command, family, transport, None, tlvs_at)
+        return len(raw)
+    return at
 
 
 def _check_tlvs(raw: bytes, at: int) -> None:
@@ -397,9 +439,9 @@ def _check_tlvs(raw: bytes, at: int) -> None:
         length = raw[at + 1] << 8 | raw[at + 2]
         if length > end - value_at:
             _fail(raw, Status.TLV_OVERRUN, at + 1)
-        if type == TLVType.UNIQUE_ID and length > UNIQUE_ID_MAX_SIZE:
+        if type == _UNIQUE_ID and length > UNIQUE_ID_MAX_SIZE:
             _fail(raw, Status.UNIQUE_ID_SIZE, at + 1)
-        if type == TLVType.CRC32C:
+        if type == _CRC32C:
             if checksum_at:
                 _fail(raw, Status.CHECKSUM_REPEATED, at)
             if length != CRC32C_SIZE:
@@ -479,9 +521,3 @@ def _block(fields: Plan) -> bytes:
         )
     ports = fields.source_port << 16 | fields.destination_port
     return fields.source + fields.destination + ports.to_bytes(4, "big")
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastppv2._arguments import Plan
