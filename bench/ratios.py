@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import backends, native, peers, timing
 from bench.headers import KINDS, PAYLOAD, WITH_CHECKSUM, endpoints, headers
-from bench.timing import Candidate
+from bench.timing import Candidate, Times
 from fastppv2._crc32c import kind as crc32c_package
 
 TYPE_CHECKING = False
@@ -120,25 +120,19 @@ class Bench:
         self.backends = backends.load()
         self.peers, self.missing = peers.load()
         self.empty = native.empty_call()
-        self.least: dict[tuple[str, str, str], float] = {}
+        self.turns: dict[tuple[str, str], Times] = {}
         if "cython" not in self.backends:
             self.missing.append("fastppv2._cython: not built, its floors are not judged")
 
-    def _measure(
-        self, operation: str, label: str, candidates: dict[str, Candidate]
-    ) -> dict[str, float]:
-        return self._least(operation, label, timing.measure(candidates))
+    def _measure(self, operation: str, label: str, candidates: dict[str, Candidate]) -> Times:
+        return self._add(operation, label, timing.measure(candidates))
 
-    def _least(self, operation: str, label: str, times: dict[str, float]) -> dict[str, float]:
-        """The least of this and the earlier sweeps.
-
-        A busy neighbour on the same core slows some code to half its speed for seconds on end and
-        other code not at all, which no taking of turns within one second evens out.
-        """
-        for name, time in times.items():
-            key = operation, label, name
-            self.least[key] = min(time, self.least.get(key, time))
-        return {name: self.least[operation, label, name] for name in times}
+    def _add(self, operation: str, label: str, times: Times) -> Times:
+        """The turns of this sweep and of the earlier ones."""
+        known = self.turns.setdefault((operation, label), Times())
+        for name, turns in times.items():
+            known.setdefault(name, []).extend(turns)
+        return known
 
     def rows(self) -> Iterator[Row]:
         for section in (
@@ -170,17 +164,17 @@ class Bench:
         candidates = {EMPTY: empty, **self._each(timing.call, name, data)}
         times = self._measure(operation, label, candidates)
         for backend in self.backends:
-            ratio = times[backend] / times[EMPTY]
+            ratio = times.ratio(backend, EMPTY)
             judged = backend == "cython" and not (payload and kind not in _JUDGED_WITH_PAYLOAD)
             floor = _of_version(_AT_MOST, (operation, kind)) if judged else None
             yield Row("calls", backend, operation, label, EMPTY, ratio, floor=floor)
         if name == "parse":
             yield from self._against_pure(operation, label, times)
 
-    def _against_pure(self, operation: str, label: str, times: dict[str, float]) -> Iterator[Row]:
+    def _against_pure(self, operation: str, label: str, times: Times) -> Iterator[Row]:
         for backend in self.backends:
             if backend != "python":
-                ratio = times["python"] / times[backend]
+                ratio = times.ratio("python", backend)
                 floor = C_OVER_PURE if backend == "cython" else None
                 yield Row("backends", backend, operation, label, "python", ratio, True, floor)
 
@@ -216,7 +210,7 @@ class Bench:
                     "long": Candidate(timing.call, module.parse, long),
                 },
             )
-            ratio = times["long"] / times["short"]
+            ratio = times.ratio("long", "short")
             against = _input("v2 TCP4", True)
             yield Row("calls", backend, operation, label, against, ratio, floor=LONG_VIEW)
 
@@ -237,7 +231,7 @@ class Bench:
                         "feed": Candidate(timing.feed_new, backends.parser_of(module), data),
                     },
                 )
-                ratio = times["feed"] / times["parse"]
+                ratio = times.ratio("feed", "parse")
                 yield Row("calls", backend, operation, label, "its parse", ratio)
 
     def both_ends(self) -> Iterator[Row]:
@@ -254,13 +248,13 @@ class Bench:
                     if peer.name in times:
                         yield self._against_peer(backend, peer.name, kind, times)
 
-    def _against_peer(self, backend: str, peer: str, kind: str, times: dict[str, float]) -> Row:
+    def _against_peer(self, backend: str, peer: str, kind: str, times: Times) -> Row:
         operation, floor = "parse, both ends", None
         if peer == PEER and backend == "cython":
             floor = _of_version(_AT_LEAST, (operation, kind))
         elif peer == PEER and (kind not in WITH_CHECKSUM or crc32c_package == "crc32c"):
             floor = PURE_OVER_PEER
-        ratio = times[peer] / times[backend]
+        ratio = times.ratio(peer, backend)
         return Row("peers", backend, operation, kind, peer, ratio, True, floor)
 
     def build(self) -> Iterator[Row]:
@@ -287,13 +281,13 @@ class Bench:
         for backend in self.backends:
             judged = backend == "cython" and operation == "build"
             floor = BUILD_OVER_PACK[kind] if judged else None
-            ratio = times[PEER] / times[backend]
+            ratio = times.ratio(PEER, backend)
             yield Row("peers", backend, operation, kind, f"{PEER}'s pack", ratio, True, floor)
 
     def core(self) -> Iterator[Row]:
         """The C core alone, against libc."""
         crc32c_kind, measured = native.core()
-        times = self._least("core", "", measured)
+        times = self._add("core", "", Times({name: [time] for name, time in measured.items()}))
         pton4, pton6 = "inet_pton(AF_INET)", "inet_pton(AF_INET6)"
         against = {
             "v2 TCP4": (1, pton4, CORE_V2_TCP4),
@@ -302,9 +296,9 @@ class Bench:
         }
         for kind in KINDS:
             calls, name, floor = against.get(kind, (1, pton4, None))
-            ratio = times[kind] / (calls * times[name])
+            ratio = times.ratio(kind, name) / calls
             yield Row("core", "C", "fpp_parse", kind, f"{calls} {name}", ratio, floor=floor)
-        ratio = times["crc32c by table"] / times["crc32c"]
+        ratio = times.ratio("crc32c by table", "crc32c")
         floor = None if crc32c_kind == "table" else CRC_OVER_TABLE
         operation = f"fpp_crc32c ({crc32c_kind})"
         yield Row("core", "C", operation, "128 B", "the byte table", ratio, True, floor)

@@ -1,9 +1,14 @@
 """How the ratios are taken.
 
-One CPU, garbage collector off. Each candidate runs in a plain loop over 4,096 inputs; an empty loop
-over the same list, run right beside it, is subtracted. The candidates take turns, so that whatever
-else the machine does meets all of them. Of each turn the quickest of a few passes counts (the first
-brings the input back into the caches), and of all turns the median.
+One CPU, garbage collector off. Each candidate runs in plain loops over 4,096 inputs; the same loops
+without the call, run right beside them, are subtracted. The candidates take turns, and a ratio is
+the median over all turns of the ratio within a turn: whatever slows the machine for a while slows
+both sides of it.
+
+Whatever takes the CPU away for milliseconds does not, if the loop of one candidate takes one
+millisecond and that of the other fifty: so the slow ones are timed in pieces as short as the loops
+of the fast ones, and each piece counts as the quickest of a few passes. (Passes, not repetitions:
+all other inputs come between.)
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-TRIES = 3
+PASSES = 3
+PIECE = 500_000  # nanoseconds that a piece of the inputs should take
 SECONDS = 0.4  # for one measurement; the fewest turns may take longer
 MIN_TURNS, MAX_TURNS = 3, 101
 
@@ -107,27 +113,51 @@ def _fresh(loop: Callable[..., None]) -> Callable[..., None]:
     return FunctionType(loop.__code__.replace(), loop.__globals__)
 
 
-def _run(loop: Callable[..., None], candidate: Candidate) -> int:
-    data, function = candidate.data, candidate.function
-    start = perf_counter_ns()
-    loop(data, function)
-    return perf_counter_ns() - start
+def _run(loop: Callable[..., None], pieces: list[Sequence[Any]], function: Any) -> list[int]:
+    taken = []
+    for piece in pieces:
+        start = perf_counter_ns()
+        loop(piece, function)
+        taken.append(perf_counter_ns() - start)
+    return taken
 
 
-def measure(candidates: dict[str, Candidate]) -> dict[str, float]:
-    """Nanoseconds per input, of use only as ratios of one another."""
-    loops = {
-        name: (candidate, _fresh(candidate.loop), _fresh(_IDLE_OF.get(candidate.loop, _idle)))
-        for name, candidate in candidates.items()
-    }
-    taken: dict[str, list[float]] = {name: [] for name in loops}
+class _Timed:
+    """A candidate cut into pieces, with loops of its own."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.function = candidate.function
+        self.inputs = len(candidate.data)
+        self.loop = _fresh(candidate.loop)
+        self.idle = _fresh(_IDLE_OF.get(candidate.loop, _idle))
+        _run(self.loop, [candidate.data], self.function)  # adapts the bytecode
+        whole = _run(self.loop, [candidate.data], self.function)[0]
+        size = max(1, min(self.inputs, self.inputs * PIECE // whole))
+        self.pieces = [candidate.data[at : at + size] for at in range(0, self.inputs, size)]
+
+    def _least(self, loop: Callable[..., None]) -> int:
+        passes = [_run(loop, self.pieces, self.function) for _ in range(PASSES)]
+        return sum(map(min, *passes))
+
+    def turn(self) -> float:
+        """Nanoseconds per input."""
+        return (self._least(self.loop) - self._least(self.idle)) / self.inputs
+
+
+class Times(dict[str, list[float]]):
+    """Of each candidate the nanoseconds per input in each turn: of use only as ratios."""
+
+    def ratio(self, one: str, other: str) -> float:
+        return median([a / b for a, b in zip(self[one], self[other])])
+
+
+def measure(candidates: dict[str, Candidate]) -> Times:
+    timed = {name: _Timed(candidate) for name, candidate in candidates.items()}
+    times = Times({name: [] for name in timed})
     start = perf_counter_ns()
-    for turn in range(MAX_TURNS + 1):
-        for name, (candidate, loop, idle) in loops.items():
-            whole = min(_run(loop, candidate) for _ in range(TRIES))
-            empty = min(_run(idle, candidate) for _ in range(TRIES))
-            taken[name].append((whole - empty) / len(candidate.data))
-        if turn >= MIN_TURNS and perf_counter_ns() - start > SECONDS * 1e9:
+    for turn in range(MAX_TURNS):
+        for name, candidate in timed.items():
+            times[name].append(candidate.turn())
+        if turn + 1 >= MIN_TURNS and perf_counter_ns() - start > SECONDS * 1e9:
             break
-    # The first turn is the one in which the interpreter adapts its bytecode.
-    return {name: median(turns[1:]) for name, turns in taken.items()}
+    return times
