@@ -20,7 +20,7 @@ import os
 from fastppv2 import header as interface
 from fastppv2._arguments import plan
 from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
-from fastppv2.errors import check_max_size, fail, view_of
+from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV
 
 cdef extern from *:
@@ -46,7 +46,7 @@ cdef tuple FAMILIES = tuple(Family)
 cdef tuple TRANSPORTS = tuple(Transport)
 cdef tuple DETECTED = tuple(Detected)
 cdef object STREAM = Transport.STREAM
-cdef Py_ssize_t SEEN_SIZE = 16
+cdef Py_ssize_t SEEN = SEEN_SIZE
 cdef enum:
     # PROXY over TCP or UDP and IPv4 takes 28 bytes: the whole header lies in the object then.
     INLINE_SIZE = 2 * FPP_IPV6_SIZE
@@ -238,7 +238,7 @@ cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, by
 cdef int refuse(int status, const fpp_error *why, const uint8_t *data, Py_ssize_t held,
                 Py_ssize_t length) except -1:
     """Raises what the status stands for; ``held`` of the ``length`` bytes are at ``data``."""
-    cdef Py_ssize_t size = min(held - <Py_ssize_t>why.offset, SEEN_SIZE)
+    cdef Py_ssize_t size = min(held - <Py_ssize_t>why.offset, SEEN)
     fail(status, why.offset, length, why.needed,
          PyBytes_FromStringAndSize(<const char *>data + why.offset, size))
 

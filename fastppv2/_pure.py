@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fastppv2.header import Address
 
     # version, command, family, transport, and where the TLVs of a v2 header begin
-    Kind = tuple[int, Command, Family, Transport, int]
+    _Kind = tuple[int, Command, Family, Transport, int]
 
 __all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
 
@@ -70,7 +70,7 @@ class Header(interface.Header):
 
     # An attribute costs as much to set as a check: what a header is made of is one of a few
     # tuples, and what can be read out of the bytes again is not kept.
-    _kind: Kind
+    _kind: _Kind
     _line: tuple[tuple[bytes, int], tuple[bytes, int]]
     _raw: bytes
 
@@ -242,7 +242,7 @@ def _incomplete(data: bytes, needed: int) -> NoReturn:
     fail(Status.INCOMPLETE, 0, len(data), needed, b"")
 
 
-def _header(raw: bytes, kind: Kind) -> Header:
+def _header(raw: bytes, kind: _Kind) -> Header:
     header = _new(Header)
     header._raw = raw
     header._kind = kind
@@ -254,7 +254,7 @@ _new = object.__new__
 
 # Version 1: the text line (2.1).
 
-_V1_UNKNOWN: Kind = (1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, 0)
+_V1_UNKNOWN: _Kind = (1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, 0)
 
 
 def _parse_v1(data: bytes) -> Header:
@@ -276,7 +276,7 @@ def _parse_v1(data: bytes) -> Header:
     _judge_v1(data)
 
 
-_V1_FAMILIES: dict[bytes, tuple[Kind, Callable[[bytes], bytes | None]]] = {
+_V1_FAMILIES: dict[bytes, tuple[_Kind, Callable[[bytes], bytes | None]]] = {
     b"TCP4": ((1, Command.PROXY, Family.INET, Transport.STREAM, 0), canonical_ipv4),
     b"TCP6": ((1, Command.PROXY, Family.INET6, Transport.STREAM, 0), read_ipv6),
 }
@@ -356,9 +356,9 @@ def _check_line_ends(data: bytes, stop: int) -> None:
 # Version 2: the binary header (2.2).
 
 
-def _kinds() -> dict[bytes, Kind]:
+def _kinds() -> dict[bytes, _Kind]:
     """By the 13th and 14th byte: version, command, family, transport, and where TLVs begin."""
-    kinds: dict[bytes, Kind] = {}
+    kinds: dict[bytes, _Kind] = {}
     unspec = Family.UNSPEC, Transport.UNSPEC, V2_HEAD_SIZE
     for byte in range(256):  # LOCAL: "discard the protocol block including the family"
         kinds[bytes([0x20, byte])] = (2, Command.LOCAL, *unspec)
@@ -412,7 +412,7 @@ def _parse_v2(data: bytes, max_size: int) -> Header:
     return _header(raw, kind)
 
 
-def _tlvs_at(raw: bytes, kind: Kind) -> int:
+def _tlvs_at(raw: bytes, kind: _Kind) -> int:
     """Where the TLVs begin.
 
     Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS

@@ -55,12 +55,13 @@ def random_ipv6(draw: random.Random) -> bytes:
 
 
 def texts_of(address: ipaddress.IPv6Address, draw: random.Random) -> list[str]:
-    groups = address.exploded.split(":")
+    groups = [address.packed[at : at + 2].hex() for at in range(0, 16, 2)]
+    exploded = ":".join(groups)
     dotted = ":".join(groups[:6]) + f":{ipaddress.IPv4Address(address.packed[12:])}"
     return [
         str(address),
-        address.exploded,
-        address.exploded.upper(),
+        exploded,
+        exploded.upper(),
         ":".join(group.lstrip("0") or "0" for group in groups),
         dotted if draw.random() < 0.5 else str(address),
     ]
