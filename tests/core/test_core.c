@@ -1,0 +1,138 @@
+/* The core's own test program: core VECTORS, the file that test_core.py writes. The last line says
+ * how many checks passed and failed. */
+#include "core_test.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { SHOWN = 20 };
+
+static unsigned long passed, failed;
+static char subject[200] = "start";
+
+void trying(const char *what)
+{
+    snprintf(subject, sizeof subject, "%s", what);
+}
+
+void check(int good, const char *format, ...)
+{
+    va_list arguments;
+    if (good) {
+        passed++;
+        return;
+    }
+    if (failed++ >= SHOWN)
+        return;
+    printf("FAILED %s: ", subject);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t random64(void)
+{
+    static uint64_t state = 2026;
+    uint64_t mixed = state += 0x9E3779B97F4A7C15u;
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9u;
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBu;
+    return mixed ^ mixed >> 31;
+}
+
+uint32_t random_below(uint32_t bound)
+{
+    return (uint32_t)(random64() % bound);
+}
+
+void random_bytes(uint8_t *out, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)random64();
+}
+
+verdict judge(const uint8_t *data, size_t length)
+{
+    verdict found;
+    memset(&found, 0, sizeof found);
+    found.status = fpp_parse(data, length, FPP_MAX_SIZE, &found.header, &found.why);
+    return found;
+}
+
+static int same_span(fpp_span left, fpp_span right)
+{
+    return left.offset == right.offset && left.length == right.length;
+}
+
+int same_header(const fpp_header *left, const fpp_header *right)
+{
+    return left->size == right->size && left->version == right->version &&
+           left->command == right->command && left->family == right->family &&
+           left->transport == right->transport && left->source_port == right->source_port &&
+           left->destination_port == right->destination_port &&
+           memcmp(left->source, right->source, sizeof left->source) == 0 &&
+           memcmp(left->destination, right->destination, sizeof left->destination) == 0 &&
+           same_span(left->source_path, right->source_path) &&
+           same_span(left->destination_path, right->destination_path) &&
+           same_span(left->tlvs, right->tlvs);
+}
+
+int same_verdict(const verdict *left, const verdict *right)
+{
+    if (left->status != right->status)
+        return 0;
+    if (left->status == FPP_STATUS_OK)
+        return same_header(&left->header, &right->header);
+    return left->why.offset == right->why.offset && left->why.needed == right->why.needed;
+}
+
+static int is_inside(const fpp_header *header, fpp_span span)
+{
+    return span.offset <= header->size && span.length <= header->size - span.offset;
+}
+
+static void walk_ssl(const uint8_t *data, fpp_span value, const fpp_header *header)
+{
+    fpp_ssl ssl;
+    fpp_tlv tlv;
+    int found;
+    if (!fpp_ssl_open(data, value, &ssl))
+        return;
+    while ((found = fpp_tlv_next(data, &ssl.tlvs, &tlv)) > 0)
+        check(is_inside(header, tlv.value), "a sub-TLV ends behind the header");
+    check(found == 0, "an opened SSL value has a broken chain");
+}
+
+void walk(const uint8_t *data, const fpp_header *header)
+{
+    fpp_span rest = header->tlvs;
+    fpp_tlv tlv;
+    int found;
+    check(is_inside(header, rest), "the TLVs end behind the header");
+    check(is_inside(header, header->source_path), "the source path ends behind the header");
+    check(is_inside(header, header->destination_path), "the other path ends behind the header");
+    while ((found = fpp_tlv_next(data, &rest, &tlv)) > 0) {
+        check(is_inside(header, tlv.value), "a TLV ends behind the header");
+        walk_ssl(data, tlv.value, header); /* whatever its type: any bytes must be safe */
+    }
+    check(found == 0, "a good header has a broken chain");
+    check(rest.offset == header->size && rest.length == 0, "TLVs that do not end at the end");
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 2) {
+        fprintf(stderr, "usage: core VECTORS\n");
+        return 2;
+    }
+    guarded_name_crashes(subject);
+    test_vectors(arguments[1]);
+    test_address();
+    test_crc32c();
+    test_build();
+    test_tlv();
+    printf("crc32c: %s\n", fpp_crc32c_kind());
+    printf("%lu passed, %lu failed\n", passed, failed);
+    return failed > 0;
+}
