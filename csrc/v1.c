@@ -6,7 +6,7 @@ enum {
     PROTOCOL_OFFSET,
     KEYWORD_SIZE = 5, /* "TCP4 " or "TCP6 " */
     SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE,
-    UNKNOWN_END = PROTOCOL_OFFSET + 7
+    UNKNOWN_END = PROTOCOL_OFFSET + 7 /* behind "UNKNOWN" */
 };
 
 /* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
@@ -26,6 +26,7 @@ static inline uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
     *port = (uint16_t)value;
     return digits;
 }
+
 /* One field and the space behind it: the offset of the next field, or 0. */
 static inline uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, uint8_t *address)
 {
