@@ -1,6 +1,6 @@
 """Which backend a process gets, what it says where it cannot, and what the import loads.
 
-Each in a process of its own that sees the package and nothing else that is installed.
+Mostly in a process of its own that sees the package and nothing else that is installed.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from backends import load
 
 import fastppv2
+from fastppv2 import _backend, _crc32c
 from fastppv2._backend import MODULES, VARIABLE
 
 PACKAGE = str(Path(fastppv2.__file__).parents[1])
@@ -113,6 +115,41 @@ def test_an_extension_that_lacks_something_is_broken_not_absent() -> None:
     assert process.stderr.splitlines()[-1] == "ModuleNotFoundError: hidden"
 
 
+def test_the_choice_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same once more where coverage sees it: what the processes above run, it does not."""
+    monkeypatch.setattr(sys.implementation, "name", "cpython")
+    monkeypatch.setitem(sys.modules, CYTHON, None)  # type: ignore[arg-type]
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert _backend._choose()[0] == "python"
+    monkeypatch.setenv(VARIABLE, "python")
+    assert _backend._choose()[0] == "python"
+    monkeypatch.setenv(VARIABLE, "cython")
+    with pytest.raises(ImportError, match=f"^{VARIABLE}=cython: .*; install fastppv2 with a C"):
+        _backend._choose()
+    monkeypatch.setenv(VARIABLE, "nonsense")
+    with pytest.raises(ImportError, match="known are cython"):
+        _backend._choose()
+
+
+def test_only_the_absence_of_the_extension_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str) -> None:
+        raise ModuleNotFoundError("hidden", name="fastppv2._spec")
+
+    monkeypatch.setattr(sys.implementation, "name", "cpython")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(_backend, "import_module", lacking)
+    with pytest.raises(ModuleNotFoundError, match=r"^hidden$"):
+        _backend._choose()
+
+
+def test_another_implementation_does_not_try_the_extension(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.implementation, "name", "pypy")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert _backend._choose()[0] == "python"
+
+
 def test_the_import_is_light(forced: str) -> None:
     program = "before = set(sys.modules); import fastppv2; print(*(set(sys.modules) - before))"
     loaded = set(output(program, forced))
@@ -131,3 +168,12 @@ def test_without_the_crc32c_package() -> None:
     stand_in = "import types; sys.modules['crc32c'] = types.ModuleType('crc32c')"
     stand_in += "; sys.modules['crc32c'].crc32c = print; "
     assert output(stand_in + show, "python") == ["crc32c"]
+
+
+def test_the_crc32c_package_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "crc32c", None)  # type: ignore[arg-type]
+    assert _crc32c._choose() == ("python", _crc32c.by_table)
+    package = ModuleType("crc32c")
+    package.crc32c = print  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "crc32c", package)
+    assert _crc32c._choose() == ("crc32c", print)
