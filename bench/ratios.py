@@ -65,7 +65,6 @@ CORE_V1_TCP4 = 0.8  # of two
 CORE_V1_TCP6 = 0.6  # of two inet_pton(AF_INET6)
 CRC_OVER_TABLE = 8
 
-
 SECTIONS = {
     "calls": "What a call costs",
     "backends": "The C core and its twin in Python",
@@ -98,7 +97,7 @@ class Row:
         if self.floor is not None:
             floor = f"{'≥' if self.faster else '≤'} {self.floor:g}"
         mark = {None: "", True: "pass", False: "**FAIL**"}[self.passed]
-        ratio = f"{self.ratio:.2f}" if self.ratio < 10 else f"{self.ratio:.0f}"
+        ratio = f"{self.ratio:.{2 if self.ratio < 10 else 1 if self.ratio < 100 else 0}f}"
         how = "times as fast as" if self.faster else "times the cost of"
         cells = (self.subject, self.operation, self.input, ratio, f"{how} {self.against}")
         return f"| {' | '.join(cells)} | {floor} | {mark} |"
