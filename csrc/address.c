@@ -96,9 +96,12 @@ uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE
 {
     if (at >= QUAD_BEFORE && fpp_has(text, at - QUAD_BEFORE, QUAD_WINDOW))
         return read_quad(fpp_at(text, at - QUAD_BEFORE, QUAD_WINDOW), address);
-    uint8_t window[QUAD_WINDOW] = {0};
-    for (uint32_t i = QUAD_BEFORE; i < QUAD_WINDOW; i++)
-        window[i] = fpp_text(text, at + i - QUAD_BEFORE);
+    uint8_t window[QUAD_WINDOW] = {0}; /* near an end of the text */
+    if (at < text.length) {
+        uint32_t left = text.length - at;
+        uint32_t room = QUAD_WINDOW - QUAD_BEFORE;
+        fpp_copy(window + QUAD_BEFORE, text, at, left < room ? left : room);
+    }
     return read_quad(window, address);
 }
 
@@ -209,25 +212,24 @@ static size_t format_ipv4(char out[FPP_IPV4_SIZE * 4], const uint8_t *address)
     return size - 1; /* the last dot is not part of it */
 }
 
-static size_t format_group(char *out, uint32_t group)
+/* Four hexadecimal digits, the heading zeros shifted out; how many are left. Each nibble is spread to a byte; those above 9 are moved on from '9' to 'a'. */
+static size_t format_group(char out[4], uint32_t group)
 {
-    static const char DIGITS[] = "0123456789abcdef";
-    size_t size = 0;
-    if (group >= 0x1000)
-        out[size++] = DIGITS[group >> 12];
-    if (group >= 0x100)
-        out[size++] = DIGITS[group >> 8 & 0xF];
-    if (group >= 0x10)
-        out[size++] = DIGITS[group >> 4 & 0xF];
-    out[size++] = DIGITS[group & 0xF];
-    return size;
+    uint32_t nibbles = group >> 12 | (group & 0xF00) | (group & 0xF0) << 12 | (group & 0xF) << 24;
+    uint32_t letters = (nibbles + 0x06060606u) >> 4 & 0x01010101u;
+    uint32_t digits = 1u + (group > 0xF) + (group > 0xFF) + (group > 0xFFF);
+    uint32_t text = nibbles + 0x30303030u + letters * ('a' - '9' - 1);
+    text >>= 8 * (4 - digits);
+    for (uint32_t i = 0; i < 4; i++)
+        out[i] = (char)(text >> (8 * i) & 0xFF);
+    return digits;
 }
 
-/* RFC 5952 4.2: "::" stands for the longest run of two or more zero groups, the first of equals;
- * the length of that run, and its start. */
+/* RFC 5952 4.2: "::" stands for the longest run of zero groups, the first of equals; the length of
+ * that run, and its start. */
 static uint32_t longest_run(const uint16_t groups[GROUPS], uint32_t *start)
 {
-    uint32_t best = 1;
+    uint32_t best = 0;
     for (uint32_t i = 0, run = 0; i < GROUPS; i++) {
         run = groups[i] == 0 ? run + 1 : 0;
         if (run > best) {
@@ -235,34 +237,43 @@ static uint32_t longest_run(const uint16_t groups[GROUPS], uint32_t *start)
             *start = i + 1 - run;
         }
     }
-    return best > 1 ? best : 0;
+    return best;
+}
+
+/* Returns the size with one colon too many behind the last group. */
+static size_t format_groups(char *out, const uint16_t *groups, uint32_t count)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size += format_group(out + size, groups[i]);
+        out[size++] = ':';
+    }
+    return size;
 }
 
 static size_t format_ipv6(char *out, const uint8_t *address)
 {
     static const uint8_t MAPPED[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     uint16_t groups[GROUPS];
-    uint32_t start = GROUPS;
-    size_t size = 0;
+    uint32_t zeros = 0;
     if (memcmp(address, MAPPED, sizeof MAPPED) == 0) { /* RFC 5952 5: dotted where it is known */
         memcpy(out, "::ffff:", 7);
         return 7 + format_ipv4(out + 7, address + sizeof MAPPED);
     }
-    for (uint32_t i = 0; i < GROUPS; i++)
+    for (uint32_t i = 0; i < GROUPS; i++) {
         groups[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
-    uint32_t run = longest_run(groups, &start);
-    for (uint32_t i = 0; i < GROUPS;) {
-        if (i == start) {
-            out[size++] = ':';
-            out[size++] = ':';
-            i += run;
-            continue;
-        }
-        if (i > 0 && i != start + run)
-            out[size++] = ':';
-        size += format_group(out + size, groups[i++]);
+        zeros |= (uint32_t)(groups[i] == 0) << i;
     }
-    return size;
+    if ((zeros & zeros >> 1) == 0) /* "must not be used to shorten just one 16-bit 0 field" */
+        return format_groups(out, groups, GROUPS) - 1;
+    uint32_t start = 0;
+    uint32_t run = longest_run(groups, &start);
+    uint32_t behind = start + run;
+    size_t size = start > 0 ? format_groups(out, groups, start) - 1 : 0;
+    out[size++] = ':';
+    out[size++] = ':';
+    return behind < GROUPS ? size + format_groups(out + size, groups + behind, GROUPS - behind) - 1
+                           : size;
 }
 
 size_t fpp_format_address(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uint8_t *address)

@@ -10,15 +10,12 @@ static size_t put_text(char *out, const char *text)
     return size;
 }
 
-static size_t put_port(char *out, uint16_t port)
+static size_t put_port(char *out, uint32_t port)
 {
-    char digits[5];
-    size_t size = 0;
-    do
-        digits[sizeof digits - ++size] = (char)('0' + port % 10);
-    while ((port /= 10) > 0);
-    memcpy(out, digits + sizeof digits - size, size);
-    return size;
+    uint32_t digits = 1u + (port > 9) + (port > 99) + (port > 999) + (port > 9999);
+    for (uint32_t i = digits; i > 0; port /= 10)
+        out[--i] = (char)('0' + port % 10);
+    return digits;
 }
 
 static size_t put_line(char *line, const fpp_header *header)

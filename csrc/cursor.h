@@ -94,6 +94,15 @@ static inline uint8_t fpp_text(fpp_view view, uint32_t offset)
     return offset < view.length ? fpp_u8(view, offset) : 0;
 }
 
+/* Where the byte stands first in [offset, end), or end. */
+static inline uint32_t fpp_find(fpp_view view, uint32_t offset, uint32_t end, uint8_t byte)
+{
+    if (offset >= end)
+        return end;
+    const uint8_t *found = memchr(fpp_at(view, offset, end - offset), byte, end - offset);
+    return found == NULL ? end : (uint32_t)(found - view.data);
+}
+
 static inline int fpp_equal(fpp_view view, uint32_t offset, const void *expected, uint32_t count)
 {
     return fpp_has(view, offset, count) &&

@@ -5,8 +5,7 @@ enum {
     SPACE_OFFSET = FPP_SIGNATURE_V1_SIZE,
     PROTOCOL_OFFSET,
     KEYWORD_SIZE = 5, /* "TCP4 " or "TCP6 " */
-    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE,
-    UNKNOWN_END = PROTOCOL_OFFSET + 7 /* behind "UNKNOWN" */
+    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE
 };
 
 /* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
@@ -81,22 +80,23 @@ static int is_unknown(fpp_view line)
 static int judge_line(fpp_view input, int unknown, uint32_t *size, fpp_error *why)
 {
     uint32_t limit = input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE;
-    uint8_t previous = 0;
-    for (uint32_t at = unknown ? UNKNOWN_END : PROTOCOL_OFFSET; at < limit; at++) {
-        uint8_t byte = fpp_u8(input, at);
-        if (previous == '\r' && byte == '\n') {
-            *size = at + 1;
-            return FPP_STATUS_OK;
-        }
-        if (previous == '\r' && !unknown)
-            return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, at);
-        if (byte == '\n' && !unknown)
-            return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, at);
-        previous = byte;
+    uint32_t lf = fpp_find(input, PROTOCOL_OFFSET, limit, '\n');
+    if (unknown) {
+        while (lf < limit && fpp_u8(input, lf - 1) != '\r')
+            lf = fpp_find(input, lf + 1, limit, '\n');
+    } else {
+        uint32_t cr = fpp_find(input, PROTOCOL_OFFSET, lf, '\r');
+        if (cr + 1 < lf)
+            return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, cr + 1);
+        if (cr == lf && lf < limit)
+            return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, lf);
     }
+    *size = lf + 1;
+    if (lf < limit)
+        return FPP_STATUS_OK;
     if (limit == FPP_V1_MAX_SIZE)
         return fpp_fault(why, FPP_STATUS_V1_TOO_LONG, FPP_V1_MAX_SIZE - 1);
-    uint32_t needed = limit + (previous == '\r' ? 1 : 2);
+    uint32_t needed = limit + (fpp_u8(input, limit - 1) == '\r' ? 1 : 2);
     if (needed > FPP_V1_MAX_SIZE)
         needed = FPP_V1_MAX_SIZE;
     return fpp_incomplete(why, needed > FPP_V1_MIN_SIZE ? needed : FPP_V1_MIN_SIZE);

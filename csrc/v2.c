@@ -42,8 +42,7 @@ static fpp_span read_path(fpp_view header, uint32_t offset)
 {
     fpp_span path = {offset, 0};
     if (fpp_u8(header, offset) != 0) {
-        while (path.length < FPP_UNIX_PATH_SIZE && fpp_u8(header, offset + path.length) != 0)
-            path.length++;
+        path.length = fpp_find(header, offset, offset + FPP_UNIX_PATH_SIZE, 0) - offset;
     } else {
         path.length = FPP_UNIX_PATH_SIZE;
         while (path.length > 0 && fpp_u8(header, offset + path.length - 1) == 0)

@@ -7,11 +7,15 @@ take signs, underscores, zones and digits of other scripts.
 from __future__ import annotations
 
 from binascii import unhexlify
+from struct import Struct
 
 from fastppv2._spec import IPV4_SIZE, IPV6_SIZE
 
 _OCTETS = {b"%d" % octet: octet for octet in range(256)}
+_HEX = b"0123456789abcdefABCDEF"
 _OCTET_TEXTS = frozenset(_OCTETS)
+_TEXTS = tuple([str(octet) for octet in range(256)])
+_GROUPS = Struct("!8H")
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 
 
@@ -26,10 +30,20 @@ def read_ipv4(text: bytes) -> bytes | None:
         return None
 
 
-def canonical_ipv4(text: bytes) -> bytes | None:
-    """The text itself if it is a canonical dotted quad: that is how the address is written."""
+def is_ipv4(text: bytes) -> bool:
+    """The text is a canonical dotted quad."""
     octets = text.split(b".")
-    return text if len(octets) == IPV4_SIZE and _OCTET_TEXTS.issuperset(octets) else None
+    return len(octets) == IPV4_SIZE and _OCTET_TEXTS.issuperset(octets)
+
+
+def is_ipv6(text: bytes) -> bool:
+    """The text is RFC 4291 2.2 without a zone."""
+    if text.translate(None, _HEX) != b":::::::":
+        return read_ipv6(text) is not None
+    groups = text.split(b":")  # eight: the usual case, told apart without packing them
+    if b"" in groups:
+        return read_ipv6(text) is not None
+    return max(map(len, groups)) <= 4
 
 
 def read_ipv6(text: bytes) -> bytes | None:
@@ -64,30 +78,38 @@ def _read_groups(text: bytes) -> bytes | None:
 def format_ipv4(address: bytes) -> str:
     """The dotted quad of 4 packed bytes."""
     first, second, third, fourth = address
-    return f"{first}.{second}.{third}.{fourth}"
+    return f"{_TEXTS[first]}.{_TEXTS[second]}.{_TEXTS[third]}.{_TEXTS[fourth]}"
 
 
 def format_ipv6(address: bytes) -> str:
     """RFC 5952 text of 16 packed bytes: dotted only for ``::ffff:0:0/96``."""
     if address.startswith(_MAPPED):
         return "::ffff:" + format_ipv4(address[len(_MAPPED) :])
-    digits = address.hex()
-    groups = [digits[at : at + 4].lstrip("0") or "0" for at in range(0, 2 * IPV6_SIZE, 4)]
-    start, run = _longest_run(groups)
-    if run < 2:
-        return ":".join(groups)
-    return ":".join(groups[:start]) + "::" + ":".join(groups[start + run :])
+    groups = _GROUPS.unpack(address)
+    text = "%x:%x:%x:%x:%x:%x:%x:%x" % groups
+    return text if groups.count(0) < 2 else _compress(text)
 
 
-def _longest_run(groups: list[str]) -> tuple[int, int]:
-    """Start and length of the longest run of zero groups, the first of equals (4.2.3)."""
-    start = run = best_start = best = 0
-    for at, group in enumerate(groups):
-        if group != "0":
-            run = 0
-            continue
-        run += 1
-        start = at + 1 - run
-        if run > best:
-            best_start, best = start, run
-    return best_start, best
+def _compress(text: str) -> str:
+    """ "::" for the longest run of two or more zero groups, the first of equals (4.2)."""
+    framed = f":{text}:"
+    for run in range(8, 1, -1):
+        at = framed.find(":0" * run + ":")
+        if at >= 0:
+            return framed[1:at] + "::" + framed[at + 2 * run + 1 : -1]
+    return text
+
+
+def format_ipv6_text(text: bytes) -> str:
+    """RFC 5952 text of a text that ``is_ipv6``; most are that already."""
+    if (
+        text.count(b":") == 7
+        and b"::" not in text
+        and b":0" not in text
+        and not text.startswith(b"0")
+        and text == text.lower()
+    ):
+        return text.decode()
+    address = read_ipv6(text)
+    assert address is not None
+    return format_ipv6(address)

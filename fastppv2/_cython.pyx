@@ -41,11 +41,14 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size)
     long PyLong_AsLongAndOverflow(object number, int *overflow)
 
+# Names of Python's are looked up at every use, these are not.
 cdef tuple COMMANDS = tuple(Command)
 cdef tuple FAMILIES = tuple(Family)
 cdef tuple TRANSPORTS = tuple(Transport)
 cdef tuple DETECTED = tuple(Detected)
+cdef object DEFAULT_MAX_SIZE = MAX_SIZE
 cdef object STREAM = Transport.STREAM
+cdef object TLV_TYPE = TLV
 cdef Py_ssize_t SEEN = SEEN_SIZE
 cdef enum:
     # PROXY over TCP or UDP and IPv4 takes 28 bytes: the whole header lies in the object then.
@@ -211,7 +214,7 @@ cdef tuple read_tlvs(const uint8_t *data, fpp_span rest):
     cdef fpp_tlv tlv
     while fpp_tlv_next(data, &rest, &tlv) > 0:
         if tlv.type != FPP_TLV_NOOP:
-            tlvs.append(tuple.__new__(TLV, (tlv.type, slice_of(data, tlv.value))))
+            tlvs.append(tuple.__new__(TLV_TYPE, (tlv.type, slice_of(data, tlv.value))))
     return tuple(tlvs)
 
 
@@ -313,7 +316,7 @@ def parse(data, /, *, max_size=MAX_SIZE):
     from left to right, checksum.
     """
     cdef uint32_t limit = FPP_MAX_SIZE
-    if max_size is not MAX_SIZE:
+    if max_size is not DEFAULT_MAX_SIZE:
         limit = check_max_size(max_size)
     if PyBytes_CheckExact(data):
         return parse_bytes(<bytes>data, limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from fastppv2 import header as interface
-from fastppv2._address import canonical_ipv4, format_ipv4, format_ipv6, read_ipv4, read_ipv6
+from fastppv2._address import format_ipv4, format_ipv6, format_ipv6_text, is_ipv4, is_ipv6
 from fastppv2._arguments import plan
 from fastppv2._crc32c import crc32c
 from fastppv2._crc32c import kind as crc32c_kind
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from fastppv2._arguments import Plan
     from fastppv2.header import Address
 
-    # version, command, family, transport, and where the TLVs of a v2 header begin
-    _Kind = tuple[int, Command, Family, Transport, int]
-
 __all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
 
 _COMMAND_AT = len(SIGNATURE_V2)
@@ -59,8 +56,30 @@ _CRLF = b"\r\n"
 _PORT_DIGITS = len("65535")
 
 # A member looked up through its class costs ten times as much.
-_UNSPEC, _INET, _INET6, _UNIX = Family
+_PROXY = Command.PROXY
 _CRC32C, _NOOP, _UNIQUE_ID = int(TLVType.CRC32C), int(TLVType.NOOP), int(TLVType.UNIQUE_ID)
+
+
+class Kind:
+    """What headers of one kind have in common; ``end`` reads their source (0) or destination."""
+
+    __slots__ = ("command", "end", "family", "tlvs_at", "transport", "version")
+
+    def __init__(
+        self,
+        version: int,
+        command: Command,
+        family: Family,
+        transport: Transport,
+        end: Callable[[Header, int], Address],
+        tlvs_at: int = 0,
+    ) -> None:
+        self.version = version
+        self.command = command
+        self.family = family
+        self.transport = transport
+        self.end = end
+        self.tlvs_at = tlvs_at  # in v2
 
 
 class Header(interface.Header):
@@ -68,10 +87,9 @@ class Header(interface.Header):
 
     __slots__ = ("_kind", "_line", "_raw")
 
-    # An attribute costs as much to set as a check: what a header is made of is one of a few
-    # tuples, and what can be read out of the bytes again is not kept.
-    _kind: _Kind
-    _line: tuple[tuple[bytes, int], tuple[bytes, int]]
+    # To set an attribute costs as much as a check: nothing is kept that can be read again.
+    _kind: Kind
+    _line: tuple[tuple[bytes, int], tuple[bytes, int]]  # source and destination in v1
     _raw: bytes
 
     def __init__(self) -> None:
@@ -79,34 +97,27 @@ class Header(interface.Header):
 
     @property
     def version(self) -> int:
-        return self._kind[0]
+        return self._kind.version
 
     @property
     def command(self) -> Command:
-        return self._kind[1]
+        return self._kind.command
 
     @property
     def family(self) -> Family:
-        return self._kind[2]
+        return self._kind.family
 
     @property
     def transport(self) -> Transport:
-        return self._kind[3]
+        return self._kind.transport
 
     @property
     def source(self) -> Address:
-        return self._end(0)
+        return self._kind.end(self, 0)
 
     @property
     def destination(self) -> Address:
-        return self._end(1)
-
-    def _end(self, which: int) -> Address:
-        version, _, family, *_ = self._kind
-        if version == 2 or family == _UNSPEC:
-            return _end(self._raw, family, which)
-        host, port = self._line[which]
-        return (host.decode() if family == _INET else format_ipv6(host)), port
+        return self._kind.end(self, 1)
 
     @property
     def size(self) -> int:
@@ -129,16 +140,40 @@ class Header(interface.Header):
         return build(*ends, command=command, version=version)
 
 
-def _end(raw: bytes, family: Family, which: int) -> Address:
-    if family == _UNSPEC:
-        return None
-    if family == _UNIX:
-        at = V2_HEAD_SIZE + which * UNIX_PATH_SIZE
-        return _path(raw[at : at + UNIX_PATH_SIZE])
-    size, text = (IPV4_SIZE, format_ipv4) if family == _INET else (IPV6_SIZE, format_ipv6)
-    at = V2_HEAD_SIZE + which * size
-    port_at = V2_HEAD_SIZE + 2 * size + 2 * which
-    return text(raw[at : at + size]), raw[port_at] << 8 | raw[port_at + 1]
+# Where a header's two ends stand, by its kind; 0 is the source.
+
+
+def _no_end(header: Header, which: int) -> Address:
+    return None
+
+
+def _inet_end(header: Header, which: int) -> Address:
+    raw = header._raw
+    at = V2_HEAD_SIZE + IPV4_SIZE * which
+    port_at = V2_HEAD_SIZE + 2 * IPV4_SIZE + 2 * which
+    return format_ipv4(raw[at : at + IPV4_SIZE]), raw[port_at] << 8 | raw[port_at + 1]
+
+
+def _inet6_end(header: Header, which: int) -> Address:
+    raw = header._raw
+    at = V2_HEAD_SIZE + IPV6_SIZE * which
+    port_at = V2_HEAD_SIZE + 2 * IPV6_SIZE + 2 * which
+    return format_ipv6(raw[at : at + IPV6_SIZE]), raw[port_at] << 8 | raw[port_at + 1]
+
+
+def _unix_end(header: Header, which: int) -> Address:
+    at = V2_HEAD_SIZE + UNIX_PATH_SIZE * which
+    return _path(header._raw[at : at + UNIX_PATH_SIZE])
+
+
+def _line_end(header: Header, which: int) -> Address:
+    host, port = header._line[which]
+    return host.decode(), port
+
+
+def _line6_end(header: Header, which: int) -> Address:
+    host, port = header._line[which]
+    return format_ipv6_text(host), port
 
 
 def _path(field: bytes) -> str | bytes:
@@ -242,7 +277,7 @@ def _incomplete(data: bytes, needed: int) -> NoReturn:
     fail(Status.INCOMPLETE, 0, len(data), needed, b"")
 
 
-def _header(raw: bytes, kind: _Kind) -> Header:
+def _header(raw: bytes, kind: Kind) -> Header:
     header = _new(Header)
     header._raw = raw
     header._kind = kind
@@ -254,7 +289,9 @@ _new = object.__new__
 
 # Version 1: the text line (2.1).
 
-_V1_UNKNOWN: _Kind = (1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, 0)
+_V1_UNKNOWN = Kind(1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end)
+_V1_TCP4 = Kind(1, Command.PROXY, Family.INET, Transport.STREAM, _line_end)
+_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line6_end)
 
 
 def _parse_v1(data: bytes) -> Header:
@@ -266,21 +303,17 @@ def _parse_v1(data: bytes) -> Header:
     fields = data[:end].split(b" ")
     if end > 0 and len(fields) == 6 and fields[0] == SIGNATURE_V1:
         _, protocol, source, destination, source_port, destination_port = fields
-        kind, read = _V1_FAMILIES.get(protocol, _NO_FAMILY)
-        host, port = read(source), _read_port(source_port)
-        to_host, to_port = read(destination), _read_port(destination_port)
-        if host and to_host and port is not None and to_port is not None:
+        if protocol == b"TCP4":
+            kind = _V1_TCP4 if is_ipv4(source) and is_ipv4(destination) else None
+        else:
+            is_tcp6 = protocol == b"TCP6" and is_ipv6(source) and is_ipv6(destination)
+            kind = _V1_TCP6 if is_tcp6 else None
+        from_port, to_port = _read_port(source_port), _read_port(destination_port)
+        if kind is not None and from_port is not None and to_port is not None:
             header = _header(data[: end + 2], kind)
-            header._line = (host, port), (to_host, to_port)
+            header._line = (source, from_port), (destination, to_port)
             return header
     _judge_v1(data)
-
-
-_V1_FAMILIES: dict[bytes, tuple[_Kind, Callable[[bytes], bytes | None]]] = {
-    b"TCP4": ((1, Command.PROXY, Family.INET, Transport.STREAM, 0), canonical_ipv4),
-    b"TCP6": ((1, Command.PROXY, Family.INET6, Transport.STREAM, 0), read_ipv6),
-}
-_NO_FAMILY = _V1_UNKNOWN, lambda text: None
 
 
 def _read_port(digits: bytes) -> int | None:
@@ -300,19 +333,17 @@ def _judge_v1(data: bytes) -> NoReturn:
     fields = line[_PROTOCOL_AT:-2].split(b" ", 4)
     if fields[0] not in (b"TCP4", b"TCP6") or len(fields) < 2:
         _fail(line, Status.V1_PROTOCOL, _PROTOCOL_AT)
-    read = read_ipv4 if fields[0] == b"TCP4" else read_ipv6
+    is_address = is_ipv4 if fields[0] == b"TCP4" else is_ipv6
     at = _PROTOCOL_AT + len(fields[0]) + 1
-    for number, (status, check) in enumerate(
-        (
-            (Status.V1_SOURCE, read),
-            (Status.V1_DESTINATION, read),
-            (Status.V1_SOURCE_PORT, _read_port),
-        ),
-        1,
-    ):
-        if check(fields[number]) is None or len(fields) < number + 2:
-            _fail(line, status, at)
-        at += len(fields[number]) + 1
+    if not is_address(fields[1]) or len(fields) < 3:
+        _fail(line, Status.V1_SOURCE, at)
+    at += len(fields[1]) + 1
+    if not is_address(fields[2]) or len(fields) < 4:
+        _fail(line, Status.V1_DESTINATION, at)
+    at += len(fields[2]) + 1
+    if _read_port(fields[3]) is None or len(fields) < 5:
+        _fail(line, Status.V1_SOURCE_PORT, at)
+    at += len(fields[3]) + 1
     _judge_last_port(line, fields[4], at)
 
 
@@ -356,18 +387,21 @@ def _check_line_ends(data: bytes, stop: int) -> None:
 # Version 2: the binary header (2.2).
 
 
-def _kinds() -> dict[bytes, _Kind]:
-    """By the 13th and 14th byte: version, command, family, transport, and where TLVs begin."""
-    kinds: dict[bytes, _Kind] = {}
-    unspec = Family.UNSPEC, Transport.UNSPEC, V2_HEAD_SIZE
-    for byte in range(256):  # LOCAL: "discard the protocol block including the family"
-        kinds[bytes([0x20, byte])] = (2, Command.LOCAL, *unspec)
+def _kinds() -> dict[bytes, Kind]:
+    """By the 13th and 14th byte, of those that are defined."""
+    local = Kind(2, Command.LOCAL, Family.UNSPEC, Transport.UNSPEC, _no_end, V2_HEAD_SIZE)
+    unspec = Kind(2, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end, V2_HEAD_SIZE)
+    ends = {Family.INET: _inet_end, Family.INET6: _inet6_end, Family.UNIX: _unix_end}
+    # LOCAL: "discard the protocol block including the family"
+    kinds = {bytes([0x20, byte]): local for byte in range(256)}
     for family in Family:
         for transport in Transport:
-            addresses = family and transport  # "the receiver should ignore address information"
-            ends = family, transport, V2_HEAD_SIZE + BLOCK_SIZE[family]
-            pair = bytes([0x21, family << 4 | transport])
-            kinds[pair] = (2, Command.PROXY, *(ends if addresses else unspec))
+            # "The receiver should ignore address information" if either is UNSPEC.
+            kind = unspec
+            if family and transport:
+                tlvs_at = V2_HEAD_SIZE + BLOCK_SIZE[family]
+                kind = Kind(2, Command.PROXY, family, transport, ends[family], tlvs_at)
+            kinds[bytes([0x21, family << 4 | transport])] = kind
     return kinds
 
 
@@ -397,7 +431,7 @@ def _parse_v2(data: bytes, max_size: int) -> Header:
     if len(data) < V2_HEAD_SIZE:
         _incomplete(data, V2_HEAD_SIZE)
     size = V2_HEAD_SIZE + (data[_LENGTH_AT] << 8 | data[_LENGTH_AT + 1])
-    tlvs_at = kind[4]
+    tlvs_at = kind.tlvs_at
     if size < tlvs_at:
         _fail(data, Status.V2_LENGTH, _LENGTH_AT)
     if size > max_size:
@@ -412,20 +446,19 @@ def _parse_v2(data: bytes, max_size: int) -> Header:
     return _header(raw, kind)
 
 
-def _tlvs_at(raw: bytes, kind: _Kind) -> int:
+def _tlvs_at(raw: bytes, kind: Kind) -> int:
     """Where the TLVs begin.
 
     Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS
     health checks), and never behind a half-specified kind such as 0x10.
     """
-    version, command, family, _, at = kind
-    if version == 1:
+    if kind.version == 1:
         return len(raw)
-    if family == _UNSPEC and (
-        (command == Command.PROXY and raw[_FAMILY_AT] != _CHAIN_ONLY) or _read_tlvs(raw, at) is None
-    ):
-        return len(raw)
-    return at
+    if kind.end is _no_end:
+        ignored = kind.command == _PROXY and raw[_FAMILY_AT] != _CHAIN_ONLY
+        if ignored or not _is_whole(raw, V2_HEAD_SIZE):
+            return len(raw)
+    return kind.tlvs_at
 
 
 def _check_tlvs(raw: bytes, at: int) -> None:
