@@ -11,8 +11,10 @@ static const uint8_t HEX[256] = {
     ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
 };
 
-/* The longest dotted quad has 15 bytes; four are loaded up to where each number ends. */
-enum { QUAD_BEFORE = 4, QUAD_WINDOW = QUAD_BEFORE + 16 };
+/* The longest dotted quad has 15 bytes. Four are loaded up to where each number ends; and where a
+ * text has not four of them in its first 15 bytes, the missing ones end behind it. */
+enum { QUAD_BEFORE = 4, QUAD_SIZE = 16, QUAD_WINDOW = QUAD_BEFORE + QUAD_SIZE + 4 };
+enum { ENDS_BEHIND = 0xF << (QUAD_SIZE - 1) };
 
 /* By the number of digits: where they stand in the four bytes that end with them, and the least
  * value without a heading zero. No digit, or more than three, would have to be worth TOO_MUCH,
@@ -20,11 +22,12 @@ enum { QUAD_BEFORE = 4, QUAD_WINDOW = QUAD_BEFORE + 16 };
 enum { TOO_MUCH = 0x8000 };
 static const struct {
     uint32_t digits, least;
-} NUMBER[16] = {
-    {0, TOO_MUCH}, {0xFF000000u, 0}, {0xFFFF0000u, 10}, {0xFFFFFF00u, 100}, {0, TOO_MUCH},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},      {0, TOO_MUCH},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},      {0, TOO_MUCH},
-    {0, TOO_MUCH},
+} NUMBER[32] = {
+    {0, TOO_MUCH}, {0xFF000000u, 0}, {0xFFFF0000u, 10}, {0xFFFFFF00u, 100},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
+    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},
 };
 
 /* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the
@@ -40,36 +43,35 @@ static uint64_t weigh(uint64_t digits)
  * the next number starts, and all that was wrong so far. */
 typedef struct {
     const uint8_t *window;
-    uint32_t ends, start, misplaced;
+    uint32_t ends;
+    uint32_t misplaced;
+    size_t start;
     uint64_t wrong;
 } quad;
 
-static inline uint32_t next_end(quad *q)
+static inline size_t next_end(quad *q)
 {
-    /* Where four numbers do not end in time, the last byte ends one that is too long. */
-    uint32_t end = fpp_first_mark(q->ends | 1u << (QUAD_WINDOW - QUAD_BEFORE - 1));
+    size_t end = fpp_first_mark(q->ends);
     q->ends &= q->ends - 1;
     return end;
 }
 
-static inline uint64_t digits_of(const quad *q, uint32_t start, uint32_t end, uint64_t *least)
+static inline uint64_t digits_of(const quad *q, size_t length, size_t end)
 {
-    uint32_t length = (end - start) % (QUAD_WINDOW - QUAD_BEFORE);
-    *least = NUMBER[length].least;
-    return (fpp_load4(q->window + QUAD_BEFORE + end - 4) ^ 0x30303030u) & NUMBER[length].digits;
+    return (fpp_load4(q->window + end) ^ 0x30303030u) & NUMBER[length].digits;
 }
 
 /* Two numbers with a dot between them, in bits 16 and 48 of what is returned. */
 static inline uint64_t read_pair(quad *q)
 {
-    uint64_t low, high;
-    uint32_t dot = next_end(q);
-    uint32_t end = next_end(q);
-    uint64_t digits = digits_of(q, q->start, dot, &low);
-    digits |= digits_of(q, dot + 1, end, &high) << 32;
-    uint64_t values = weigh(digits);
+    size_t dot = next_end(q);
+    size_t end = next_end(q);
+    size_t low = dot - q->start;
+    size_t high = end - dot - 1;
+    uint64_t values = weigh(digits_of(q, low, dot) | digits_of(q, high, end) << 32);
+    uint64_t least = (uint64_t)NUMBER[low].least << 16 | (uint64_t)NUMBER[high].least << 48;
     q->misplaced |= q->window[QUAD_BEFORE + dot] ^ (uint32_t)'.';
-    q->wrong |= values | (values - (low << 16 | high << 48));
+    q->wrong |= values | (values - least);
     q->start = end + 1;
     return values;
 }
@@ -77,9 +79,9 @@ static inline uint64_t read_pair(quad *q)
 /* The ends of all four numbers are found at once, and then they are read two by two, with what is
  * wrong gathered on the way: the lengths of numbers cannot be predicted, so reading one after the
  * other would wait for each in turn, and branches would be guessed wrong. */
-static uint32_t read_quad(const uint8_t window[QUAD_WINDOW], uint8_t address[FPP_IPV4_SIZE])
+static inline uint32_t read_quad(const uint8_t window[QUAD_WINDOW], uint8_t address[FPP_IPV4_SIZE])
 {
-    quad q = {window, fpp_non_digits16(window + QUAD_BEFORE), 0, 0, 0};
+    quad q = {window, fpp_non_digits16(window + QUAD_BEFORE) | ENDS_BEHIND, 0, 0, 0};
     uint64_t first = read_pair(&q);
     q.misplaced |= window[QUAD_BEFORE + q.start - 1] ^ (uint32_t)'.';
     uint64_t second = read_pair(&q);
@@ -89,18 +91,19 @@ static uint32_t read_quad(const uint8_t window[QUAD_WINDOW], uint8_t address[FPP
     address[1] = (uint8_t)(first >> 48);
     address[2] = (uint8_t)(second >> 16);
     address[3] = (uint8_t)(second >> 48);
-    return q.start - 1;
+    return (uint32_t)q.start - 1;
 }
 
 uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE])
 {
-    if (at >= QUAD_BEFORE && fpp_has(text, at - QUAD_BEFORE, QUAD_WINDOW))
-        return read_quad(fpp_at(text, at - QUAD_BEFORE, QUAD_WINDOW), address);
-    uint8_t window[QUAD_WINDOW] = {0}; /* near an end of the text */
-    if (at < text.length) {
-        uint32_t left = text.length - at;
-        uint32_t room = QUAD_WINDOW - QUAD_BEFORE;
-        fpp_copy(window + QUAD_BEFORE, text, at, left < room ? left : room);
+    uint8_t copy[QUAD_WINDOW];
+    const uint8_t *window = copy;
+    if (at >= QUAD_BEFORE && fpp_has(text, at - QUAD_BEFORE, QUAD_WINDOW)) {
+        window = fpp_at(text, at - QUAD_BEFORE, QUAD_WINDOW);
+    } else { /* near an end of the text */
+        uint32_t left = at < text.length ? text.length - at : 0;
+        memset(copy, 0, sizeof copy);
+        fpp_copy(copy + QUAD_BEFORE, text, at, left < QUAD_SIZE ? left : QUAD_SIZE);
     }
     return read_quad(window, address);
 }

@@ -9,6 +9,7 @@ from cpython.bytes cimport (
 )
 from cpython.exc cimport PyErr_Clear
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from libc.string cimport memcpy, memset
@@ -38,8 +39,12 @@ cdef extern from *:
 cdef extern from "Python.h":
     # Redeclared without Cython's exception check: the error is replaced by our own wording.
     int PyObject_GetBuffer(object exporter, Py_buffer *view, int flags)
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size)
-    long PyLong_AsLongAndOverflow(object number, int *overflow)
+    # Redeclared for borrowed references: a tuple holds its items while it is read.
+    PyObject *borrow "PyTuple_GET_ITEM"(object items, Py_ssize_t at)
+    bint PyUnicode_CheckExact(PyObject *item)
+    bint PyLong_CheckExact(PyObject *item)
+    const char *PyUnicode_AsUTF8AndSize(PyObject *text, Py_ssize_t *size)
+    long PyLong_AsLongAndOverflow(PyObject *number, int *overflow)
 
 # Names of Python's are looked up at every use, these are not.
 cdef tuple COMMANDS = tuple(Command)
@@ -348,13 +353,13 @@ cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port
     cdef long number
     if type(end) is not tuple or PyTuple_GET_SIZE(end) < 2:
         return False
-    if type(end[0]) is not str or type(end[1]) is not int:
+    if not PyUnicode_CheckExact(borrow(end, 0)) or not PyLong_CheckExact(borrow(end, 1)):
         return False
-    number = PyLong_AsLongAndOverflow(end[1], &overflow)
+    number = PyLong_AsLongAndOverflow(borrow(end, 1), &overflow)
     if overflow or not 0 <= number <= 0xFFFF:
         return False
     port[0] = <uint16_t>number
-    text = PyUnicode_AsUTF8AndSize(end[0], &size)
+    text = PyUnicode_AsUTF8AndSize(borrow(end, 0), &size)
     if text is NULL:
         PyErr_Clear()
         return False
