@@ -3,13 +3,6 @@
 
 enum { V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE };
 
-static size_t put_text(char *out, const char *text)
-{
-    size_t size = strlen(text);
-    memcpy(out, text, size);
-    return size;
-}
-
 static size_t put_port(char *out, uint32_t port)
 {
     uint32_t digits = 1u + (port > 9) + (port > 99) + (port > 999) + (port > 9999);
@@ -20,10 +13,15 @@ static size_t put_port(char *out, uint32_t port)
 
 static size_t put_line(char *line, const fpp_header *header)
 {
-    if (header->family == FPP_FAMILY_UNSPEC)
-        return put_text(line, "PROXY UNKNOWN\r\n");
-    size_t size =
-        put_text(line, header->family == FPP_FAMILY_INET ? "PROXY TCP4 " : "PROXY TCP6 ");
+    static const char UNKNOWN[] = "PROXY UNKNOWN\r\n";
+    static const char TCP4[] = "PROXY TCP4 ";
+    static const char TCP6[] = "PROXY TCP6 ";
+    size_t size = sizeof TCP4 - 1;
+    if (header->family == FPP_FAMILY_UNSPEC) {
+        memcpy(line, UNKNOWN, sizeof UNKNOWN - 1);
+        return sizeof UNKNOWN - 1;
+    }
+    memcpy(line, header->family == FPP_FAMILY_INET ? TCP4 : TCP6, size);
     size += fpp_format_address(line + size, header->family, header->source);
     line[size++] = ' ';
     size += fpp_format_address(line + size, header->family, header->destination);
@@ -31,7 +29,9 @@ static size_t put_line(char *line, const fpp_header *header)
     size += put_port(line + size, header->source_port);
     line[size++] = ' ';
     size += put_port(line + size, header->destination_port);
-    return size + put_text(line + size, "\r\n");
+    line[size++] = '\r';
+    line[size++] = '\n';
+    return size;
 }
 
 static size_t build_v1(uint8_t *out, size_t capacity, const fpp_header *header)

@@ -12,7 +12,7 @@ from struct import Struct
 from fastppv2._spec import IPV4_SIZE, IPV6_SIZE
 
 _OCTETS = {b"%d" % octet: octet for octet in range(256)}
-_HEX = b"0123456789abcdefABCDEF"
+_LOWER_HEX = b"0123456789abcdef:"
 _OCTET_TEXTS = frozenset(_OCTETS)
 _TEXTS = tuple([str(octet) for octet in range(256)])
 _GROUPS = Struct("!8H")
@@ -30,20 +30,38 @@ def read_ipv4(text: bytes) -> bytes | None:
         return None
 
 
-def is_ipv4(text: bytes) -> bool:
-    """The text is a canonical dotted quad."""
-    octets = text.split(b".")
-    return len(octets) == IPV4_SIZE and _OCTET_TEXTS.issuperset(octets)
+def is_ipv4(*texts: bytes) -> bool:
+    """Each of the texts is a canonical dotted quad."""
+    octets = []
+    for text in texts:
+        quad = text.split(b".")
+        if len(quad) != IPV4_SIZE:
+            return False
+        octets += quad
+    return _OCTET_TEXTS.issuperset(octets)
 
 
-def is_ipv6(text: bytes) -> bool:
-    """The text is RFC 4291 2.2 without a zone."""
-    if text.translate(None, _HEX) != b":::::::":
-        return read_ipv6(text) is not None
-    groups = text.split(b":")  # eight: the usual case, told apart without packing them
-    if b"" in groups:
-        return read_ipv6(text) is not None
-    return max(map(len, groups)) <= 4
+def canonical_ipv6(text: bytes) -> bytes | None:
+    """The RFC 5952 text of a text that is RFC 4291 2.2 without a zone, else None."""
+    if _is_canonical(text):
+        return text
+    address = read_ipv6(text)
+    return None if address is None else format_ipv6(address).encode()
+
+
+def _is_canonical(text: bytes) -> bool:
+    """The text is RFC 5952 already, as most are; False where it takes a closer look."""
+    groups = text.split(b":")
+    if text.strip(_LOWER_HEX) or text.startswith(b"0") or b":0" in text:
+        return False
+    if len(groups) == 8 and b"" not in groups:
+        return max(map(len, groups)) <= 4
+    head, gap, tail = text.partition(b"::")
+    filled = len(groups) - groups.count(b"")
+    if not gap or filled > 6 or head.startswith(b":") or text.startswith(b"::ffff:"):
+        return False
+    ragged = b"::" in tail or tail.startswith(b":") or tail.endswith(b":")
+    return not ragged and max(map(len, groups)) <= 4
 
 
 def read_ipv6(text: bytes) -> bytes | None:
@@ -85,6 +103,9 @@ def format_ipv6(address: bytes) -> str:
     """RFC 5952 text of 16 packed bytes: dotted only for ``::ffff:0:0/96``."""
     if address.startswith(_MAPPED):
         return "::ffff:" + format_ipv4(address[len(_MAPPED) :])
+    text = address.hex(":", 2)
+    if ":0" not in text and not text.startswith("0"):
+        return text
     groups = _GROUPS.unpack(address)
     text = "%x:%x:%x:%x:%x:%x:%x:%x" % groups
     return text if groups.count(0) < 2 else _compress(text)
@@ -98,18 +119,3 @@ def _compress(text: str) -> str:
         if at >= 0:
             return framed[1:at] + "::" + framed[at + 2 * run + 1 : -1]
     return text
-
-
-def format_ipv6_text(text: bytes) -> str:
-    """RFC 5952 text of a text that ``is_ipv6``; most are that already."""
-    if (
-        text.count(b":") == 7
-        and b"::" not in text
-        and b":0" not in text
-        and not text.startswith(b"0")
-        and text == text.lower()
-    ):
-        return text.decode()
-    address = read_ipv6(text)
-    assert address is not None
-    return format_ipv6(address)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 
 from fastppv2 import header as interface
-from fastppv2._address import format_ipv4, format_ipv6, format_ipv6_text, is_ipv4, is_ipv6
+from fastppv2._address import (
+    canonical_ipv6,
+    format_ipv4,
+    format_ipv6,
+    is_ipv4,
+    read_ipv4,
+    read_ipv6,
+)
 from fastppv2._arguments import plan
 from fastppv2._crc32c import crc32c
 from fastppv2._crc32c import kind as crc32c_kind
@@ -171,11 +178,6 @@ def _line_end(header: Header, which: int) -> Address:
     return host.decode(), port
 
 
-def _line6_end(header: Header, which: int) -> Address:
-    host, port = header._line[which]
-    return format_ipv6_text(host), port
-
-
 def _path(field: bytes) -> str | bytes:
     """A path ends at its first NUL; a leading NUL makes it abstract, if a name follows."""
     path, _, _ = field.partition(b"\0")
@@ -291,7 +293,7 @@ _new = object.__new__
 
 _V1_UNKNOWN = Kind(1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end)
 _V1_TCP4 = Kind(1, Command.PROXY, Family.INET, Transport.STREAM, _line_end)
-_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line6_end)
+_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line_end)
 
 
 def _parse_v1(data: bytes) -> Header:
@@ -303,17 +305,26 @@ def _parse_v1(data: bytes) -> Header:
     fields = data[:end].split(b" ")
     if end > 0 and len(fields) == 6 and fields[0] == SIGNATURE_V1:
         _, protocol, source, destination, source_port, destination_port = fields
-        if protocol == b"TCP4":
-            kind = _V1_TCP4 if is_ipv4(source) and is_ipv4(destination) else None
-        else:
-            is_tcp6 = protocol == b"TCP6" and is_ipv6(source) and is_ipv6(destination)
-            kind = _V1_TCP6 if is_tcp6 else None
+        kind, hosts = _read_hosts(protocol, source, destination)
         from_port, to_port = _read_port(source_port), _read_port(destination_port)
         if kind is not None and from_port is not None and to_port is not None:
             header = _header(data[: end + 2], kind)
-            header._line = (source, from_port), (destination, to_port)
+            header._line = (hosts[0], from_port), (hosts[1], to_port)
             return header
     _judge_v1(data)
+
+
+def _read_hosts(
+    protocol: bytes, source: bytes, destination: bytes
+) -> tuple[Kind | None, tuple[bytes, bytes]]:
+    """The kind of line and its addresses in canonical text; None where something is wrong."""
+    if protocol == b"TCP4" and is_ipv4(source, destination):
+        return _V1_TCP4, (source, destination)
+    if protocol == b"TCP6":
+        hosts = canonical_ipv6(source), canonical_ipv6(destination)
+        if hosts[0] and hosts[1]:
+            return _V1_TCP6, (hosts[0], hosts[1])
+    return None, (b"", b"")
 
 
 def _read_port(digits: bytes) -> int | None:
@@ -333,12 +344,12 @@ def _judge_v1(data: bytes) -> NoReturn:
     fields = line[_PROTOCOL_AT:-2].split(b" ", 4)
     if fields[0] not in (b"TCP4", b"TCP6") or len(fields) < 2:
         _fail(line, Status.V1_PROTOCOL, _PROTOCOL_AT)
-    is_address = is_ipv4 if fields[0] == b"TCP4" else is_ipv6
+    read = read_ipv4 if fields[0] == b"TCP4" else read_ipv6
     at = _PROTOCOL_AT + len(fields[0]) + 1
-    if not is_address(fields[1]) or len(fields) < 3:
+    if read(fields[1]) is None or len(fields) < 3:
         _fail(line, Status.V1_SOURCE, at)
     at += len(fields[1]) + 1
-    if not is_address(fields[2]) or len(fields) < 4:
+    if read(fields[2]) is None or len(fields) < 4:
         _fail(line, Status.V1_DESTINATION, at)
     at += len(fields[2]) + 1
     if _read_port(fields[3]) is None or len(fields) < 5:
