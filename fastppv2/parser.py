@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastppv2.header import Header
 
-_BOTH = frozenset((1, 2))
+_BOTH = frozenset((int(Detected.V1), int(Detected.V2)))
 
 
 class Parser:
@@ -40,10 +40,15 @@ class Parser:
     """After the header: what was fed behind it. After an error: all that was fed."""
 
     def __init__(self, *, max_size: int = SERVER_MAX_SIZE, versions: Iterable[int] = _BOTH) -> None:
-        self._max_size = check_max_size(max_size)
-        self._versions = frozenset(versions)
-        if not self._versions or not self._versions <= _BOTH:
-            raise ValueError(f"versions: expected 1, 2 or both, got {sorted(self._versions)}")
+        # The usual arguments, and whatever else costs time once a connection, come first.
+        self._max_size = max_size
+        self._versions = versions
+        if max_size is not SERVER_MAX_SIZE:
+            check_max_size(max_size)
+        if versions is not _BOTH:
+            self._versions = frozenset(versions)
+            if not self._versions or not self._versions <= _BOTH:
+                raise ValueError(f"versions: expected 1, 2 or both, got {sorted(self._versions)}")
         self._held = b""
         self._needed = 1
         self._over = False
@@ -61,23 +66,9 @@ class Parser:
         if len(data) < self._needed:
             self._held = data
             return None
-        return self._try(data)
-
-    def eof(self) -> None:
-        """The peer sends no more: raises what the bytes so far amount to.
-
-        ``IncompleteHeaderError`` where they could have become a header. Does nothing after the
-        header or an error.
-        """
-        if not self._over:
-            self._over = True
-            self.trailing_data = self._held
-            self._check_version(self._held)
-            self._parse(self._held, max_size=self._max_size)
-
-    def _try(self, data: bytes) -> Header | None:
         try:
-            self._check_version(data)
+            if self._versions is not _BOTH:
+                self._check_version(data)
             header = self._parse(data, max_size=self._max_size)
         except IncompleteHeaderError as error:
             self._held = data
@@ -89,13 +80,24 @@ class Parser:
         self._finish(data[header.size :])
         return header
 
+    def eof(self) -> None:
+        """The peer sends no more: raises what the bytes so far amount to.
+
+        ``IncompleteHeaderError`` where they could have become a header. Does nothing after the
+        header or an error.
+        """
+        if not self._over:
+            data = self._held
+            self._finish(data)
+            self._check_version(data)
+            self._parse(data, max_size=self._max_size)
+
     def _finish(self, trailing_data: bytes) -> None:
         self._over = True
         self._held = b""
         self.trailing_data = trailing_data
 
     def _check_version(self, data: bytes) -> None:
-        if self._versions != _BOTH:
-            found = self._detect(data)
-            if found in (Detected.V1, Detected.V2) and found not in self._versions:
-                fail(Status.VERSION_REFUSED, 0, len(data), 0, data[:V2_HEAD_SIZE])
+        found = self._detect(data)
+        if found in _BOTH and found not in self._versions:
+            fail(Status.VERSION_REFUSED, 0, len(data), 0, data[:V2_HEAD_SIZE])
