@@ -60,7 +60,9 @@ _SPACE_AT = len(SIGNATURE_V1)
 _PROTOCOL_AT = _SPACE_AT + 1
 _UNKNOWN_END = _SPACE_AT + len(" UNKNOWN ")
 _CRLF = b"\r\n"
-_PORT_DIGITS = len("65535")
+_PORT_MAX = 0xFFFF
+_PORT_DIGITS = len(str(_PORT_MAX))
+_ZERO = ord("0")
 
 # A member looked up through its class costs ten times as much.
 _PROXY = Command.PROXY
@@ -96,7 +98,7 @@ class Header(interface.Header):
 
     # To set an attribute costs as much as a check: nothing is kept that can be read again.
     _kind: Kind
-    _line: tuple[tuple[bytes, int], tuple[bytes, int]]  # source and destination in v1
+    _line: tuple[tuple[bytes, bytes], tuple[int, int]]  # in v1: the hosts, the ports
     _raw: bytes
 
     def __init__(self) -> None:
@@ -174,8 +176,8 @@ def _unix_end(header: Header, which: int) -> Address:
 
 
 def _line_end(header: Header, which: int) -> Address:
-    host, port = header._line[which]
-    return host.decode(), port
+    hosts, ports = header._line
+    return hosts[which].decode(), ports[which]
 
 
 def _path(field: bytes) -> str | bytes:
@@ -292,8 +294,6 @@ _new = object.__new__
 # Version 1: the text line (2.1).
 
 _V1_UNKNOWN = Kind(1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end)
-_V1_TCP4 = Kind(1, Command.PROXY, Family.INET, Transport.STREAM, _line_end)
-_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line_end)
 
 
 def _parse_v1(data: bytes) -> Header:
@@ -305,34 +305,47 @@ def _parse_v1(data: bytes) -> Header:
     fields = data[:end].split(b" ")
     if end > 0 and len(fields) == 6 and fields[0] == SIGNATURE_V1:
         _, protocol, source, destination, source_port, destination_port = fields
-        kind, hosts = _read_hosts(protocol, source, destination)
-        from_port, to_port = _read_port(source_port), _read_port(destination_port)
-        if kind is not None and from_port is not None and to_port is not None:
+        kind, read_hosts = _V1_FAMILIES.get(protocol, _V1_NO_FAMILY)
+        hosts = read_hosts(source, destination)
+        ports = _read_ports(source_port, destination_port)
+        if hosts is not None and ports is not None:
             header = _header(data[: end + 2], kind)
-            header._line = (hosts[0], from_port), (hosts[1], to_port)
+            header._line = hosts, ports
             return header
     _judge_v1(data)
 
 
-def _read_hosts(
-    protocol: bytes, source: bytes, destination: bytes
-) -> tuple[Kind | None, tuple[bytes, bytes]]:
-    """The kind of line and its addresses in canonical text; None where something is wrong."""
-    if protocol == b"TCP4" and is_ipv4(source, destination):
-        return _V1_TCP4, (source, destination)
-    if protocol == b"TCP6":
-        hosts = canonical_ipv6(source), canonical_ipv6(destination)
-        if hosts[0] and hosts[1]:
-            return _V1_TCP6, (hosts[0], hosts[1])
-    return None, (b"", b"")
+def _ipv4_hosts(source: bytes, destination: bytes) -> tuple[bytes, bytes] | None:
+    return (source, destination) if is_ipv4(source, destination) else None
 
 
-def _read_port(digits: bytes) -> int | None:
-    """ "Heading zeroes are not permitted"; ``isdigit`` of bytes knows ASCII alone."""
-    if digits.isdigit() and (digits[0] != 0x30 or digits == b"0"):
-        port = int(digits)
-        return port if port <= 0xFFFF else None
+def _ipv6_hosts(source: bytes, destination: bytes) -> tuple[bytes, bytes] | None:
+    first, second = canonical_ipv6(source), canonical_ipv6(destination)
+    return None if first is None or second is None else (first, second)
+
+
+def _no_hosts(source: bytes, destination: bytes) -> None:
     return None
+
+
+_V1_TCP4 = Kind(1, Command.PROXY, Family.INET, Transport.STREAM, _line_end)
+_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line_end)
+_V1_FAMILIES = {b"TCP4": (_V1_TCP4, _ipv4_hosts), b"TCP6": (_V1_TCP6, _ipv6_hosts)}
+_V1_NO_FAMILY = (_V1_UNKNOWN, _no_hosts)
+
+
+def _read_ports(source: bytes, destination: bytes) -> tuple[int, int] | None:
+    """ "Heading zeroes are not permitted"; ``isdigit`` of bytes knows ASCII alone."""
+    if not source.isdigit() or not destination.isdigit():
+        return None
+    if (source[0] == _ZERO and source != b"0") or (destination[0] == _ZERO and destination != b"0"):
+        return None
+    first, second = int(source), int(destination)
+    return (first, second) if first <= _PORT_MAX >= second else None
+
+
+def _is_port(digits: bytes) -> bool:
+    return _read_ports(digits, digits) is not None
 
 
 def _judge_v1(data: bytes) -> NoReturn:
@@ -352,7 +365,7 @@ def _judge_v1(data: bytes) -> NoReturn:
     if read(fields[2]) is None or len(fields) < 4:
         _fail(line, Status.V1_DESTINATION, at)
     at += len(fields[2]) + 1
-    if _read_port(fields[3]) is None or len(fields) < 5:
+    if not _is_port(fields[3]) or len(fields) < 5:
         _fail(line, Status.V1_SOURCE_PORT, at)
     at += len(fields[3]) + 1
     _judge_last_port(line, fields[4], at)
@@ -362,7 +375,7 @@ def _judge_last_port(line: bytes, rest: bytes, at: int) -> NoReturn:
     """A wrong port, or a right one with more behind it."""
     digits = rest[:_PORT_DIGITS]
     digits = digits[: len(digits) - len(digits.lstrip(b"0123456789"))]
-    if _read_port(digits) is None:
+    if not _is_port(digits):
         _fail(line, Status.V1_DESTINATION_PORT, at)
     _fail(line, Status.V1_END, at + len(digits))
 
