@@ -51,7 +51,7 @@ NOT_COVERED: dict[str, str] = {}
 
 # What the core may call: compilers put the mem* calls in by themselves, too.
 ALLOWED_CALLS = re.compile(
-    r"memcpy|memcmp|bcmp|memmove|memset|strlen"
+    r"memchr|memcpy|memcmp|bcmp|memmove|memset|strlen"
     r"|__assert_fail|__assert_rtn"
     r"|__cpu_model|__cpu_indicator_init|getauxval"
     r"|_GLOBAL_OFFSET_TABLE_|fpp_\w+"
