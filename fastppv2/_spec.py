@@ -91,6 +91,23 @@ class TLVType(IntEnum):
     NETNS = 0x30
 
 
+class CloudType(IntEnum):
+    """Application-specific TLV types (2.2.8), as clouds use them; nobody registers these."""
+
+    GCP = 0xE0
+    ALIBABA = 0xE1
+    AWS = 0xEA
+    AZURE = 0xEE
+
+
+AWS_VPCE_ID = 0x01  # subtypes: the first byte of the value
+AZURE_PRIVATE_LINK_ID = 0x01
+ALIBABA_VPC_ID = 0x01
+ALIBABA_ENDPOINT_ID = 0x02
+ALIBABA_SERVICE_ID = 0x03
+AZURE_PRIVATE_LINK_ID_SIZE = 4
+GCP_PSC_CONNECTION_ID_SIZE = 8
+
 BLOCK_SIZE = {
     Family.UNSPEC: 0,
     Family.INET: INET_BLOCK_SIZE,

@@ -152,6 +152,11 @@ def ascii_text(value: bytes) -> str | None:
     return value.decode() if value.isascii() else None
 
 
+def printable_text(value: bytes) -> str | None:
+    text = ascii_text(value)
+    return text if text is not None and text.isprintable() else None
+
+
 def _tlv_dict(tlv: TLV) -> dict[str, Any]:
     return {"type": tlv.type, "name": tlv.name, "value": tlv.value.hex()}
 

@@ -15,7 +15,7 @@ from typing import Any, Callable
 import pytest
 
 import fastppv2
-from fastppv2 import Command, TLVType, Transport, build, cli, parse
+from fastppv2 import Command, TLVType, Transport, build, cli, cloud, parse
 from fastppv2._backend import crc32c_kind
 from fastppv2.cli import main, source
 
@@ -75,6 +75,11 @@ def decoded(capsys: Capture, *argv: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(ok(capsys, "decode", "--json", *argv))
     assert list(document) == ["headers", "payload_bytes", "error"]
     return document
+
+
+def documented(raw: bytes) -> dict[str, Any]:
+    header = parse(raw)
+    return {"offset": 0, **header.as_dict(), "cloud": cloud.as_dict(header)}
 
 
 def encoded(capsys: Capture, *argv: str) -> bytes:
@@ -364,6 +369,56 @@ def test_tree_of_tlvs(capsys: Capture) -> None:
     assert "Length: 100\n" in tree
 
 
+def test_tree_of_what_clouds_say(capsys: Capture) -> None:
+    tlvs = [
+        cloud.aws_vpce_id_tlv("vpce-1"),
+        cloud.azure_private_link_id_tlv(5678),
+        cloud.gcp_psc_connection_id_tlv(9),
+        cloud.alibaba_service_id_tlv(""),
+        (0xEA, b"\x01\x1b[31m"),
+    ]
+    tree = tree_of(capsys, build(CLIENT, SERVER, tlvs=tlvs))
+    assert (
+        tree.partition("Destination Port: 443\n")[2]
+        == """\
+28-37      TLV: AWS_VPCE_ID
+   28          Type: AWS (0xea)
+29-30          Length: 7
+   31          Subtype: AWS_VPCE_ID (0x01)
+32-37          Value: 'vpce-1'
+38-45      TLV: AZURE_PRIVATE_LINK_ID
+   38          Type: AZURE (0xee)
+39-40          Length: 5
+   41          Subtype: AZURE_PRIVATE_LINK_ID (0x01)
+42-45          Value: 5678
+46-56      TLV: GCP_PSC_CONNECTION_ID
+   46          Type: GCP (0xe0)
+47-48          Length: 8
+49-56          Value: 9
+57-60      TLV: ALIBABA_SERVICE_ID
+   57          Type: ALIBABA (0xe1)
+58-59          Length: 1
+   60          Subtype: ALIBABA_SERVICE_ID (0x03)
+               Value: ''
+61-69      TLV: application-specific
+   61          Type: application-specific (0xea)
+62-63          Length: 6
+64-69          Value: 011b5b33316d
+"""
+    )
+
+
+def test_a_cloud_says_nothing_inside_ssl(capsys: Capture) -> None:
+    sub = bytes([0xEE, 0, 5, 1, 7, 0, 0, 0])
+    tree = tree_of(capsys, build(CLIENT, SERVER, tlvs=[(TLVType.SSL, bytes(5) + sub)]))
+    assert "36-43          TLV: application-specific\n" in tree
+
+
+def test_long_text_of_a_cloud_is_cut(capsys: Capture) -> None:
+    tree = tree_of(capsys, build(tlvs=[cloud.alibaba_vpc_id_tlv("v" * 1000)]))
+    assert f"Value: '{'v' * 63}...\n" in tree
+
+
 SSL = bytes([7, 0, 0, 0, 18, 0x21, 0, 7]) + b"TLSv1.3" + bytes([0x03, 0, 1, 9, 0x20, 0, 0])
 
 
@@ -455,7 +510,7 @@ def test_tree_of_unix(capsys: Capture, path: Any, shown: str) -> None:
             ],
         ),
         ("2100000ac00002010000c0000201", ["16-25      Ignored: c00002010000c0000201"]),
-        ("20000004ea000101", ["16-19      TLV: application-specific"]),
+        ("20000004ea000101", ["16-19      TLV: AWS_VPCE_ID"]),
         ("21200004ea000101", ["16-19      Ignored: ea000101"]),
     ],
 )
@@ -544,7 +599,7 @@ def test_json_is_the_header_as_dict(capsys: Capture) -> None:
     raw = build(CLIENT, SERVER, tlvs=[(TLVType.SSL, SSL), (TLVType.ALPN, b"h2")], checksum=True)
     document = decoded(capsys, raw.hex())
     assert document == {
-        "headers": [{"offset": 0, **parse(raw).as_dict()}],
+        "headers": [documented(raw)],
         "payload_bytes": 0,
         "error": None,
     }
@@ -596,7 +651,7 @@ def test_nothing_on_standard_output_without_a_header(capsys: Capture) -> None:
 )
 def test_encode(capsys: Capture, argv: list[str], raw: bytes) -> None:
     assert encoded(capsys, *argv) == raw
-    assert decoded(capsys, raw.hex())["headers"] == [{"offset": 0, **parse(raw).as_dict()}]
+    assert decoded(capsys, raw.hex())["headers"] == [documented(raw)]
 
 
 @pytest.mark.parametrize(
@@ -613,6 +668,10 @@ def test_encode(capsys: Capture, argv: list[str], raw: bytes) -> None:
         ("0=text", (0, b"text")),
         ("0=http://x", (0, b"http://x")),
         ("0=\udcff", (0, b"\xff")),
+        ("AWS_VPCE_ID=vpce-1", (0xEA, b"\x01vpce-1")),
+        ("alibaba-service-id=hex:00", (0xE1, b"\x03hex:00")),
+        ("azure-private-link-id=5678", (0xEE, b"\x01\x2e\x16\0\0")),
+        ("GCP_PSC_CONNECTION_ID=18446744073709551615", (0xE0, b"\xff" * 8)),
     ],
 )
 def test_encode_tlv(capsys: Capture, text: str, tlv: tuple[int, bytes]) -> None:
@@ -656,6 +715,18 @@ def test_encode_keeps_the_order_of_tlvs(capsys: Capture) -> None:
         (["--local", "--tlv", "vpce="], "argument --tlv: TYPE: expected 0 to 255"),
         (["--local", "--tlv", "1=hex:0"], "argument --tlv: VALUE: expected two hex digits a byte"),
         (["--local", "--tlv", "1=\ud800"], r"argument --tlv: VALUE: '\ud800' cannot be encoded"),
+        (
+            ["--local", "--tlv", "AWS_VPCE_ID=\u00e9"],
+            r"argument --tlv: aws_vpce_id: expected printable ASCII, got '\xe9'",
+        ),
+        (
+            ["--local", "--tlv", "AZURE_PRIVATE_LINK_ID=4294967296"],
+            "argument --tlv: azure_private_link_id: expected 0 to 4294967295, got 4294967296",
+        ),
+        (
+            ["--local", "--tlv", "AZURE_PRIVATE_LINK_ID=0x1"],
+            "argument --tlv: azure_private_link_id: expected a number in decimal, got '0x1'",
+        ),
         (["--local", "--tlv", "3=aaaa"], "--tlv CRC32C: the checksum is computed, pass --crc32c"),
         (["--local", "--crc32c", "--tlv", "3=a"], "tlvs[0]: a checksum has 4 bytes, got 1"),
     ],

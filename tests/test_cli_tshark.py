@@ -1,4 +1,7 @@
-"""``decode --json`` says of a v2 header what Wireshark's dissector says of it."""
+"""``decode --json`` says of a v2 header what Wireshark's dissector says of it.
+
+Of what clouds say it knows the bytes alone, and of one type (AWS) the name.
+"""
 
 from __future__ import annotations
 

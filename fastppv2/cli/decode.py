@@ -13,6 +13,7 @@ from fastppv2 import (
     IncompleteHeaderError,
     InvalidHeaderError,
     ProxyProtocolError,
+    cloud,
     detect,
     parse,
 )
@@ -69,7 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--json",
         action="store_true",
         help='one document: {"headers": [...], "payload_bytes": number or null, '
-        '"error": null or text}; bytes are in hex',
+        '"error": null or text}; bytes are in hex, "cloud" is what a cloud says of the client',
     )
     parser.set_defaults(run=run, usage_error=parser.error)
 
@@ -152,7 +153,7 @@ def _json(headers: list[Header], left: int, error: CommandError | None) -> str:
     documents = []
     at = 0
     for header in headers:
-        documents.append({"offset": at, **header.as_dict()})
+        documents.append({"offset": at, **header.as_dict(), "cloud": cloud.as_dict(header)})
         at += header.size
     document = {
         "headers": documents,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fastppv2 import TLV, Command, Family, Header, TLVType, Transport
+from fastppv2 import TLV, Command, Family, Header, TLVType, Transport, cloud
 from fastppv2._spec import (
     BLOCK_SIZE,
     IPV4_SIZE,
@@ -22,7 +22,7 @@ from fastppv2._spec import (
     UNIX_PATH_SIZE,
     V2_HEAD_SIZE,
 )
-from fastppv2.header import ascii_text, utf8_text
+from fastppv2.header import ascii_text, printable_text, utf8_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,13 +220,17 @@ def _walk(chain: bytes, at: int) -> list[tuple[int, TLV]] | None:
 def _tlv(at: int, tlv: TLV, depth: int) -> list[Line]:
     value_at = at + TLV_HEAD_SIZE
     end = value_at + len(tlv.value)
-    name = _type_name(tlv)
+    inside = depth > 1  # of SSL: neither a checksum, nor another SSL, nor a cloud's
+    field = None if inside else cloud.field_of(tlv)
+    type_name = _type_name(tlv) if field is None else field.type.name
+    name = type_name if field is None else field.name.upper()
     lines = [
         Line(at, end, depth, f"TLV: {name}"),
-        Line(at, at + 1, depth + 1, f"Type: {name} (0x{tlv.type:02x})"),
+        Line(at, at + 1, depth + 1, f"Type: {type_name} (0x{tlv.type:02x})"),
         Line(at + 1, value_at, depth + 1, f"Length: {len(tlv.value)}"),
     ]
-    inside = depth > 1  # of SSL: neither a checksum nor another SSL
+    if field is not None:
+        return lines + _cloud(value_at, tlv.value, field, depth + 1)
     if tlv.type == TLVType.SSL and not inside:
         return lines + _ssl(value_at, tlv.value, depth + 1)
     # A header whose checksum is wrong is no header (2.2.3).
@@ -239,6 +243,14 @@ def _type_name(tlv: TLV) -> str:
     if tlv.type in TLVType.__members__.values():
         return tlv.name
     return next(name for start, name in _RANGES if tlv.type >= start)
+
+
+def _cloud(at: int, value: bytes, field: cloud.Text | cloud.Number, depth: int) -> list[Line]:
+    id_at = at + len(field.subtype)
+    subtype = f"Subtype: {field.name.upper()} (0x{field.subtype.hex()})"
+    lines = [Line(at, id_at, depth, subtype)] if field.subtype else []
+    text = _cut(ascii(field.decode(value)))
+    return [*lines, Line(id_at, at + len(value), depth, f"Value: {text}")]
 
 
 def _ssl(at: int, value: bytes, depth: int) -> list[Line]:
@@ -273,9 +285,10 @@ def _value(tlv: TLV) -> str:
 
 def _opaque(value: bytes) -> str:
     """Hex, and the text too where it is nothing but printable ASCII."""
-    if value.isascii() and value.decode().isprintable():
-        return f"{_cut(value.hex())} ({_cut(ascii(value.decode()))})" if value else "(empty)"
-    return _cut(value.hex())
+    text = printable_text(value)
+    if text is None:
+        return _cut(value.hex())
+    return f"{_cut(value.hex())} ({_cut(ascii(text))})" if text else "(empty)"
 
 
 def _escaped(value: bytes) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from fastppv2 import Command, TLVType, Transport, build
+from fastppv2 import Command, TLVType, Transport, build, cloud
 from fastppv2.cli.failure import CommandError
 
 _DESCRIPTION = """\
@@ -20,6 +20,8 @@ with --unix a path, @NAME for the abstract name NAME (./@NAME for a file). With 
 _EPILOG = """\
 TLV types: a number (0 to 255, 0x00 to 0xff) or a name: {names}.
 VALUE is text as the shell gives it, or bytes in hex: hex:6832; text:hex:6832 is the text itself.
+An identifier of a cloud, by name: {cloud_names}.
+VALUE is then its text, or the number in decimal.
 
 examples:
   fastppv2 encode 192.0.2.1:56324 198.51.100.2:443 --tlv AUTHORITY=example.org --crc32c
@@ -28,6 +30,7 @@ examples:
   fastppv2 encode --local | fastppv2 decode"""
 
 _PORT = re.compile("0|[1-9][0-9]{0,4}")
+_NUMBER = re.compile("[0-9]{1,20}")
 _DECIMAL = re.compile("[0-9]{1,3}")
 _HEXADECIMAL = re.compile("0[xX][0-9a-fA-F]{1,2}")
 
@@ -38,7 +41,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "encode",
         help="write a header",
         description=_DESCRIPTION,
-        epilog=_EPILOG.format(names=" ".join(TLVType.__members__)),
+        epilog=_EPILOG.format(
+            names=" ".join(TLVType.__members__),
+            cloud_names=" ".join([field.name.upper() for field in cloud.FIELDS]),
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SRC", nargs="?", help="address of the client")
@@ -144,13 +150,30 @@ def _tlv(text: str) -> tuple[int, bytes]:
     if not equals:
         raise argparse.ArgumentTypeError(f"expected TYPE=VALUE, got {text!a}")
     try:
-        return _tlv_type(type), _tlv_value(value)
+        return _cloud_tlv(type, value) or (_tlv_type(type), _tlv_value(value))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _cloud_tlv(type: str, value: str) -> tuple[int, bytes] | None:
+    for field in cloud.FIELDS:
+        if field.name.upper() == _member(type):
+            return field.encode(value) if isinstance(field, cloud.Text) else _number(field, value)
+    return None
+
+
+def _number(field: cloud.Number, text: str) -> tuple[int, bytes]:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{field.name}: expected a number in decimal, got {text!a}")
+    return field.encode(int(text))
+
+
+def _member(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
 def _tlv_type(text: str) -> int:
-    member = TLVType.__members__.get(text.upper().replace("-", "_"))
+    member = TLVType.__members__.get(_member(text))
     if member is not None:
         return member.value
     if _HEXADECIMAL.fullmatch(text):
