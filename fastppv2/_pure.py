@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from abc import ABCMeta
 
 from fastppv2 import header as interface
 from fastppv2._address import (
-    canonical_ipv6,
+    are_ipv4,
     format_ipv4,
     format_ipv6,
-    is_ipv4,
     read_ipv4,
     read_ipv6,
+    read_ipv6_pair,
 )
 from fastppv2._arguments import plan
 from fastppv2._crc32c import crc32c
@@ -44,12 +45,16 @@ from fastppv2.header import SSL, TLV
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import NoReturn
+    from typing import NoReturn, TypeVar
 
     from typing_extensions import Buffer
 
     from fastppv2._arguments import Plan
     from fastppv2.header import Address
+
+    _T = TypeVar("_T", bound="Header")
+    # How a header of that kind is made, where its TLVs begin, and its size without TLVs.
+    Kind = tuple[Callable[[], "Header"], Callable[[bytes], int], int]
 
 __all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
 
@@ -58,75 +63,43 @@ _FAMILY_AT = _COMMAND_AT + 1
 _LENGTH_AT = _COMMAND_AT + 2
 _SPACE_AT = len(SIGNATURE_V1)
 _PROTOCOL_AT = _SPACE_AT + 1
-_UNKNOWN_END = _SPACE_AT + len(" UNKNOWN ")
 _CRLF = b"\r\n"
 _PORT_MAX = 0xFFFF
 _PORT_DIGITS = len(str(_PORT_MAX))
-_ZERO = ord("0")
+
+# Of the address blocks: both addresses, then both ports.
+_IPV4_SOURCE = slice(V2_HEAD_SIZE, V2_HEAD_SIZE + IPV4_SIZE)
+_IPV4_DESTINATION = slice(_IPV4_SOURCE.stop, _IPV4_SOURCE.stop + IPV4_SIZE)
+_IPV4_PORTS = _IPV4_DESTINATION.stop
+_IPV6_SOURCE = slice(V2_HEAD_SIZE, V2_HEAD_SIZE + IPV6_SIZE)
+_IPV6_DESTINATION = slice(_IPV6_SOURCE.stop, _IPV6_SOURCE.stop + IPV6_SIZE)
+_IPV6_PORTS = _IPV6_DESTINATION.stop
+_UNIX_SOURCE = slice(V2_HEAD_SIZE, V2_HEAD_SIZE + UNIX_PATH_SIZE)
+_UNIX_DESTINATION = slice(_UNIX_SOURCE.stop, _UNIX_SOURCE.stop + UNIX_PATH_SIZE)
 
 # A member looked up through its class costs ten times as much.
-_PROXY = Command.PROXY
+_PROXY, _LOCAL = Command.PROXY, Command.LOCAL
+_UNSPEC, _NO_TRANSPORT = Family.UNSPEC, Transport.UNSPEC
 _CRC32C, _NOOP, _UNIQUE_ID = int(TLVType.CRC32C), int(TLVType.NOOP), int(TLVType.UNIQUE_ID)
 
 
-class Kind:
-    """What headers of one kind have in common; ``end`` reads their source (0) or destination."""
+class _Sealed(ABCMeta):
+    """Of classes that only this module makes instances of."""
 
-    __slots__ = ("command", "end", "family", "tlvs_at", "transport", "version")
-
-    def __init__(
-        self,
-        version: int,
-        command: Command,
-        family: Family,
-        transport: Transport,
-        end: Callable[[Header, int], Address],
-        tlvs_at: int = 0,
-    ) -> None:
-        self.version = version
-        self.command = command
-        self.family = family
-        self.transport = transport
-        self.end = end
-        self.tlvs_at = tlvs_at  # in v2
-
-
-class Header(interface.Header):
-    """A header as this backend holds it; see ``fastppv2.header.Header``."""
-
-    __slots__ = ("_kind", "_line", "_raw")
-
-    # To set an attribute costs as much as a check: nothing is kept that can be read again.
-    _kind: Kind
-    _line: tuple[tuple[bytes, bytes], tuple[int, int]]  # in v1: the hosts, the ports
-    _raw: bytes
-
-    def __init__(self) -> None:
+    def __call__(cls, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("a Header comes from parse() or Parser")
 
-    @property
-    def version(self) -> int:
-        return self._kind.version
 
-    @property
-    def command(self) -> Command:
-        return self._kind.command
+class Header(interface.Header, metaclass=_Sealed):
+    """A header as this backend holds it, a class for each kind; see ``fastppv2.header.Header``.
 
-    @property
-    def family(self) -> Family:
-        return self._kind.family
+    To set an attribute costs as much as a check, and a property as much as a parse of a field:
+    what all headers of a kind have in common stands in its class, and nothing is kept that can be
+    read again.
+    """
 
-    @property
-    def transport(self) -> Transport:
-        return self._kind.transport
-
-    @property
-    def source(self) -> Address:
-        return self._kind.end(self, 0)
-
-    @property
-    def destination(self) -> Address:
-        return self._kind.end(self, 1)
+    __slots__ = ("_raw",)
+    _raw: bytes
 
     @property
     def size(self) -> int:
@@ -136,9 +109,14 @@ class Header(interface.Header):
     def raw(self) -> bytes:
         return self._raw
 
+    @staticmethod
+    def _tlvs_at(raw: bytes) -> int:
+        """Where the TLVs begin."""
+        return len(raw)
+
     @property
     def tlvs(self) -> tuple[TLV, ...]:
-        return _read_tlvs(self._raw, _tlvs_at(self._raw, self._kind)) or ()
+        return _read_tlvs(self._raw, self._tlvs_at(self._raw)) or ()
 
     @property
     def ssl(self) -> SSL | None:
@@ -149,35 +127,147 @@ class Header(interface.Header):
         return build(*ends, command=command, version=version)
 
 
-# Where a header's two ends stand, by its kind; 0 is the source.
+class _Nowhere(Header):
+    """Without addresses."""
+
+    __slots__ = ()
+    command = _PROXY
+    family = _UNSPEC
+    transport = _NO_TRANSPORT
+    source = None
+    destination = None
 
 
-def _no_end(header: Header, which: int) -> Address:
-    return None
+class _Unknown(_Nowhere):
+    __slots__ = ()
+    version = 1
 
 
-def _inet_end(header: Header, which: int) -> Address:
-    raw = header._raw
-    at = V2_HEAD_SIZE + IPV4_SIZE * which
-    port_at = V2_HEAD_SIZE + 2 * IPV4_SIZE + 2 * which
-    return format_ipv4(raw[at : at + IPV4_SIZE]), raw[port_at] << 8 | raw[port_at + 1]
+class _Line(Header):
+    """Version 1 with addresses: its hosts, then its ports."""
+
+    __slots__ = ("_fields",)
+    version = 1
+    command = _PROXY
+    transport = Transport.STREAM
+    _fields: list[str]
+
+    @property
+    def source(self) -> tuple[str, int]:
+        fields = self._fields
+        return fields[0], int(fields[2])
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        fields = self._fields
+        return fields[1], int(fields[3])
 
 
-def _inet6_end(header: Header, which: int) -> Address:
-    raw = header._raw
-    at = V2_HEAD_SIZE + IPV6_SIZE * which
-    port_at = V2_HEAD_SIZE + 2 * IPV6_SIZE + 2 * which
-    return format_ipv6(raw[at : at + IPV6_SIZE]), raw[port_at] << 8 | raw[port_at + 1]
+class _Line4(_Line):
+    __slots__ = ()
+    family = Family.INET
 
 
-def _unix_end(header: Header, which: int) -> Address:
-    at = V2_HEAD_SIZE + UNIX_PATH_SIZE * which
-    return _path(header._raw[at : at + UNIX_PATH_SIZE])
+class _Line6(_Line):
+    __slots__ = ()
+    family = Family.INET6
 
 
-def _line_end(header: Header, which: int) -> Address:
-    hosts, ports = header._line
-    return hosts[which].decode(), ports[which]
+class _HalfUnspec(_Nowhere):
+    """Family or transport UNSPEC, not both: the block is ignored whole."""
+
+    __slots__ = ()
+    version = 2
+
+
+class _Unspec(_HalfUnspec):
+    """The block may hold anything: TLVs only if it is nothing but a chain."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _tlvs_at(raw: bytes) -> int:
+        return V2_HEAD_SIZE if _is_whole(raw, V2_HEAD_SIZE) else len(raw)
+
+
+class _Local(_Unspec):
+    """As AWS sends it to check health: "discard the protocol block including the family"."""
+
+    __slots__ = ()
+    command = _LOCAL
+
+
+class _Block(Header):
+    """Version 2 with addresses."""
+
+    __slots__ = ()
+    version = 2
+    command = _PROXY
+
+    @property
+    def transport(self) -> Transport:
+        return Transport(self._raw[_FAMILY_AT] & 0x0F)
+
+
+class _Inet(_Block):
+    __slots__ = ()
+    family = Family.INET
+
+    @property
+    def source(self) -> tuple[str, int]:
+        raw = self._raw
+        return format_ipv4(raw[_IPV4_SOURCE]), raw[_IPV4_PORTS] << 8 | raw[_IPV4_PORTS + 1]
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        raw = self._raw
+        return format_ipv4(raw[_IPV4_DESTINATION]), raw[_IPV4_PORTS + 2] << 8 | raw[_IPV4_PORTS + 3]
+
+    @staticmethod
+    def _tlvs_at(raw: bytes) -> int:
+        return V2_HEAD_SIZE + BLOCK_SIZE[Family.INET]
+
+
+class _Inet6(_Block):
+    __slots__ = ()
+    family = Family.INET6
+
+    @property
+    def source(self) -> tuple[str, int]:
+        raw = self._raw
+        return format_ipv6(raw[_IPV6_SOURCE]), raw[_IPV6_PORTS] << 8 | raw[_IPV6_PORTS + 1]
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        raw = self._raw
+        return format_ipv6(raw[_IPV6_DESTINATION]), raw[_IPV6_PORTS + 2] << 8 | raw[_IPV6_PORTS + 3]
+
+    @staticmethod
+    def _tlvs_at(raw: bytes) -> int:
+        return V2_HEAD_SIZE + BLOCK_SIZE[Family.INET6]
+
+
+class _Unix(_Block):
+    __slots__ = ()
+    family = Family.UNIX
+
+    @property
+    def source(self) -> str | bytes:
+        return _path(self._raw[_UNIX_SOURCE])
+
+    @property
+    def destination(self) -> str | bytes:
+        return _path(self._raw[_UNIX_DESTINATION])
+
+    @staticmethod
+    def _tlvs_at(raw: bytes) -> int:
+        return V2_HEAD_SIZE + BLOCK_SIZE[Family.UNIX]
+
+
+def _maker(kind: type[_T]) -> Callable[[], _T]:
+    """Makes an empty instance in spite of ``_Sealed``, faster than ``object.__new__``."""
+    make: Callable[[], _T] = type.__call__.__get__(kind)
+    return make
 
 
 def _path(field: bytes) -> str | bytes:
@@ -255,10 +345,22 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
         check_max_size(max_size)
     if type(data) is not bytes:
         data = _copy_header(view_of(data), max_size)
+    # Text first, for that takes longest to read.
+    start = data[:_UNKNOWN_SIZE]
+    if start == _UNKNOWN or (start == _UNKNOWN_CR and data.startswith(_CRLF, _UNKNOWN_END)):
+        end = data.find(_CRLF, _UNKNOWN_END, V1_MAX_SIZE)
+        if end > 0:
+            header = _make_unknown()
+            header._raw = data[: end + 2]
+            return header
+    if data.startswith(_TCP4):
+        return _parse_line(data, _make_line4, are_ipv4)
     if data.startswith(SIGNATURE_V2):
         return _parse_v2(data, max_size)
+    if data.startswith(_TCP6):
+        return _parse_line(data, _make_line6, read_ipv6_pair)
     if data.startswith(SIGNATURE_V1):
-        return _parse_v1(data)
+        _judge_v1(data)
     if _detect(data) == Detected.MISSING:
         _fail(data, Status.MISSING, 0)
     _incomplete(data, V2_HEAD_SIZE if data.startswith(SIGNATURE_V2[:1]) else V1_MIN_SIZE)
@@ -281,71 +383,50 @@ def _incomplete(data: bytes, needed: int) -> NoReturn:
     fail(Status.INCOMPLETE, 0, len(data), needed, b"")
 
 
-def _header(raw: bytes, kind: Kind) -> Header:
-    header = _new(Header)
-    header._raw = raw
-    header._kind = kind
+# Version 1: the text line (2.1).
+
+# "For UNKNOWN, the receiver must ignore anything presented before the CRLF is found": after the
+# keyword comes a space or that CRLF.
+_UNKNOWN, _UNKNOWN_CR = b"PROXY UNKNOWN ", b"PROXY UNKNOWN\r"
+_UNKNOWN_SIZE = len(_UNKNOWN)
+_UNKNOWN_END = _UNKNOWN_SIZE - 1
+_TCP4, _TCP6 = b"PROXY TCP4 ", b"PROXY TCP6 "
+_HOSTS_AT = len(_TCP4)
+_make_unknown, _make_line4, _make_line6 = _maker(_Unknown), _maker(_Line4), _maker(_Line6)
+
+
+def _parse_line(
+    data: bytes, make: Callable[[], _Line], read_hosts: Callable[[list[str]], bool]
+) -> Header:
+    """Nearly every line is right, so it is read first, and judged only where that fails."""
+    end = data.find(_CRLF, _HOSTS_AT, V1_MAX_SIZE)
+    if end < 0:
+        _judge_v1(data)
+    try:
+        fields = data[_HOSTS_AT:end].decode("ascii").split(" ")
+        _, _, source_port, destination_port = fields
+    except ValueError:
+        _judge_v1(data)
+    # Of most ports their text alone shows that they are in range.
+    usual = (
+        "1" <= source_port <= "65535" >= destination_port >= "1"
+        and len(source_port) < 6 > len(destination_port)
+        and source_port.isdigit()
+        and destination_port.isdigit()
+    )
+    if not usual and not (_is_port(source_port) and _is_port(destination_port)):
+        _judge_v1(data)
+    if not read_hosts(fields):
+        _judge_v1(data)
+    header = make()
+    header._raw = data[: end + 2]
+    header._fields = fields
     return header
 
 
-_new = object.__new__
-
-
-# Version 1: the text line (2.1).
-
-_V1_UNKNOWN = Kind(1, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end)
-
-
-def _parse_v1(data: bytes) -> Header:
-    """Nearly every line is right, so it is read first, and judged only where that fails."""
-    end = data.find(_CRLF, _PROTOCOL_AT, V1_MAX_SIZE)
-    start = data[_SPACE_AT:_UNKNOWN_END]
-    if end > 0 and (start == b" UNKNOWN " or (start == b" UNKNOWN\r" and end == _UNKNOWN_END - 1)):
-        return _header(data[: end + 2], _V1_UNKNOWN)
-    fields = data[:end].split(b" ")
-    if end > 0 and len(fields) == 6 and fields[0] == SIGNATURE_V1:
-        _, protocol, source, destination, source_port, destination_port = fields
-        kind, read_hosts = _V1_FAMILIES.get(protocol, _V1_NO_FAMILY)
-        hosts = read_hosts(source, destination)
-        ports = _read_ports(source_port, destination_port)
-        if hosts is not None and ports is not None:
-            header = _header(data[: end + 2], kind)
-            header._line = hosts, ports
-            return header
-    _judge_v1(data)
-
-
-def _ipv4_hosts(source: bytes, destination: bytes) -> tuple[bytes, bytes] | None:
-    return (source, destination) if is_ipv4(source, destination) else None
-
-
-def _ipv6_hosts(source: bytes, destination: bytes) -> tuple[bytes, bytes] | None:
-    first, second = canonical_ipv6(source), canonical_ipv6(destination)
-    return None if first is None or second is None else (first, second)
-
-
-def _no_hosts(source: bytes, destination: bytes) -> None:
-    return None
-
-
-_V1_TCP4 = Kind(1, Command.PROXY, Family.INET, Transport.STREAM, _line_end)
-_V1_TCP6 = Kind(1, Command.PROXY, Family.INET6, Transport.STREAM, _line_end)
-_V1_FAMILIES = {b"TCP4": (_V1_TCP4, _ipv4_hosts), b"TCP6": (_V1_TCP6, _ipv6_hosts)}
-_V1_NO_FAMILY = (_V1_UNKNOWN, _no_hosts)
-
-
-def _read_ports(source: bytes, destination: bytes) -> tuple[int, int] | None:
-    """ "Heading zeroes are not permitted"; ``isdigit`` of bytes knows ASCII alone."""
-    if not source.isdigit() or not destination.isdigit():
-        return None
-    if (source[0] == _ZERO and source != b"0") or (destination[0] == _ZERO and destination != b"0"):
-        return None
-    first, second = int(source), int(destination)
-    return (first, second) if first <= _PORT_MAX >= second else None
-
-
-def _is_port(digits: bytes) -> bool:
-    return _read_ports(digits, digits) is not None
+def _is_port(text: str) -> bool:
+    """ "Heading zeroes are not permitted"; the text is known to be ASCII."""
+    return text == "0" or (text.isdigit() and text >= "1" and int(text) <= _PORT_MAX)
 
 
 def _judge_v1(data: bytes) -> NoReturn:
@@ -365,7 +446,7 @@ def _judge_v1(data: bytes) -> NoReturn:
     if read(fields[2]) is None or len(fields) < 4:
         _fail(line, Status.V1_DESTINATION, at)
     at += len(fields[2]) + 1
-    if not _is_port(fields[3]) or len(fields) < 5:
+    if not _is_port(fields[3].decode("ascii", "replace")) or len(fields) < 5:
         _fail(line, Status.V1_SOURCE_PORT, at)
     at += len(fields[3]) + 1
     _judge_last_port(line, fields[4], at)
@@ -375,7 +456,7 @@ def _judge_last_port(line: bytes, rest: bytes, at: int) -> NoReturn:
     """A wrong port, or a right one with more behind it."""
     digits = rest[:_PORT_DIGITS]
     digits = digits[: len(digits) - len(digits.lstrip(b"0123456789"))]
-    if not _is_port(digits):
+    if not _is_port(digits.decode()):
         _fail(line, Status.V1_DESTINATION_PORT, at)
     _fail(line, Status.V1_END, at + len(digits))
 
@@ -411,26 +492,29 @@ def _check_line_ends(data: bytes, stop: int) -> None:
 # Version 2: the binary header (2.2).
 
 
+def _kind(kind: type[_T], family: Family = Family.UNSPEC) -> Kind:
+    return _maker(kind), kind._tlvs_at, V2_HEAD_SIZE + BLOCK_SIZE[family]
+
+
 def _kinds() -> dict[bytes, Kind]:
     """By the 13th and 14th byte, of those that are defined."""
-    local = Kind(2, Command.LOCAL, Family.UNSPEC, Transport.UNSPEC, _no_end, V2_HEAD_SIZE)
-    unspec = Kind(2, Command.PROXY, Family.UNSPEC, Transport.UNSPEC, _no_end, V2_HEAD_SIZE)
-    ends = {Family.INET: _inet_end, Family.INET6: _inet6_end, Family.UNIX: _unix_end}
-    # LOCAL: "discard the protocol block including the family"
+    local, unspec, half = _kind(_Local), _kind(_Unspec), _kind(_HalfUnspec)
+    blocks = {
+        Family.INET: _kind(_Inet, Family.INET),
+        Family.INET6: _kind(_Inet6, Family.INET6),
+        Family.UNIX: _kind(_Unix, Family.UNIX),
+    }
     kinds = {bytes([0x20, byte]): local for byte in range(256)}
     for family in Family:
         for transport in Transport:
             # "The receiver should ignore address information" if either is UNSPEC.
-            kind = unspec
-            if family and transport:
-                tlvs_at = V2_HEAD_SIZE + BLOCK_SIZE[family]
-                kind = Kind(2, Command.PROXY, family, transport, ends[family], tlvs_at)
+            ignored = half if family or transport else unspec
+            kind = blocks[family] if family and transport else ignored
             kinds[bytes([0x21, family << 4 | transport])] = kind
     return kinds
 
 
 _KINDS = _kinds()
-_CHAIN_ONLY = 0x00  # the kind byte of PROXY without addresses that may have TLVs
 
 
 def _refuse_kind(data: bytes) -> NoReturn:
@@ -449,40 +533,25 @@ def _refuse_kind(data: bytes) -> NoReturn:
 
 
 def _parse_v2(data: bytes, max_size: int) -> Header:
-    kind = _KINDS.get(data[_COMMAND_AT:_LENGTH_AT])
-    if kind is None:
+    known = _KINDS.get(data[_COMMAND_AT:_LENGTH_AT])
+    if known is None:
         _refuse_kind(data)
     if len(data) < V2_HEAD_SIZE:
         _incomplete(data, V2_HEAD_SIZE)
+    make, tlvs_at, least = known
     size = V2_HEAD_SIZE + (data[_LENGTH_AT] << 8 | data[_LENGTH_AT + 1])
-    tlvs_at = kind.tlvs_at
-    if size < tlvs_at:
+    if size < least:
         _fail(data, Status.V2_LENGTH, _LENGTH_AT)
     if size > max_size:
         _fail(data, Status.V2_TOO_LARGE, _LENGTH_AT)
     if size > len(data):
         _incomplete(data, size)
     raw = data[:size]
-    if size > tlvs_at:
-        tlvs_at = _tlvs_at(raw, kind)
-        if tlvs_at < size:
-            _check_tlvs(raw, tlvs_at)
-    return _header(raw, kind)
-
-
-def _tlvs_at(raw: bytes, kind: Kind) -> int:
-    """Where the TLVs begin.
-
-    Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS
-    health checks), and never behind a half-specified kind such as 0x10.
-    """
-    if kind.version == 1:
-        return len(raw)
-    if kind.end is _no_end:
-        ignored = kind.command == _PROXY and raw[_FAMILY_AT] != _CHAIN_ONLY
-        if ignored or not _is_whole(raw, V2_HEAD_SIZE):
-            return len(raw)
-    return kind.tlvs_at
+    if size > least:
+        _check_tlvs(raw, tlvs_at(raw))
+    header = make()
+    header._raw = raw
+    return header
 
 
 def _check_tlvs(raw: bytes, at: int) -> None:
