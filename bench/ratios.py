@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
-import os
-import platform
 import socket
 import sys
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from multiprocessing import get_context
 
 from bench import backends, native, peers, timing
 from bench.headers import KINDS, PAYLOAD, WITH_CHECKSUM, endpoints, headers
+from bench.results import BOTH_ENDS, EMPTY, UNBOUND, Results, Row, environment, merged
 from bench.timing import Candidate, Times
 from fastppv2._crc32c import kind as crc32c_package
 
@@ -23,18 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-PACKAGES = (
-    "Cython",
-    "aiosmtpd",
-    "crc32c",
-    "gunicorn",
-    "proxy-protocol",
-    "setuptools",
-    "Twisted",
-)
 MEGABYTES = 64
-SWEEPS = 3
-EMPTY = "empty call"
+SWEEPS = 5
+UNSTEADY = 0.05  # between the sweeps, of a ratio
 PEER = "proxy-protocol"
 
 # Against the empty call at most, and against proxy-protocol at least: of the C backend, on these
@@ -73,36 +60,6 @@ SECTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """``ratio`` is the cost as a multiple of ``against``; with ``faster``, the speed is."""
-
-    section: str
-    subject: str
-    operation: str
-    input: str
-    against: str
-    ratio: float
-    faster: bool = False
-    floor: float | None = None
-
-    @property
-    def passed(self) -> bool | None:
-        if self.floor is None:
-            return None
-        return self.ratio >= self.floor if self.faster else self.ratio <= self.floor
-
-    def line(self) -> str:
-        floor = ""
-        if self.floor is not None:
-            floor = f"{'≥' if self.faster else '≤'} {self.floor:g}"
-        mark = {None: "", True: "pass", False: "**FAIL**"}[self.passed]
-        ratio = f"{self.ratio:.{2 if self.ratio < 10 else 1 if self.ratio < 100 else 0}f}"
-        how = "times as fast as" if self.faster else "times the cost of"
-        cells = (self.subject, self.operation, self.input, ratio, f"{how} {self.against}")
-        return f"| {' | '.join(cells)} | {floor} | {mark} |"
-
-
 def _of_version(floors: dict[tuple[str, str], tuple[float, float]], key: tuple[str, str]) -> Any:
     column = _VERSIONS.get(sys.version_info[:2])
     return None if column is None or key not in floors else floors[key][column]
@@ -113,28 +70,30 @@ def _input(kind: str, payload: bool) -> str:
 
 
 class Bench:
-    """What is there to be measured, and the rows of the table."""
+    """What is there to be measured, and the rows of one sweep over it."""
 
     def __init__(self) -> None:
         self.backends = backends.load()
         self.peers, self.missing = peers.load()
-        self.empty = native.empty_call()
-        self.turns: dict[tuple[str, str], Times] = {}
         if "cython" not in self.backends:
-            self.missing.append("fastppv2._cython: not built, its floors are not judged")
+            self.missing.append("fastppv2._cython: not built")
 
-    def _measure(self, operation: str, label: str, candidates: dict[str, Candidate]) -> Times:
-        return self._add(operation, label, timing.measure(candidates))
+    @cached_property
+    def empty(self) -> Any:
+        return native.empty_calls()
 
-    def _add(self, operation: str, label: str, times: Times) -> Times:
-        """The turns of this sweep and of the earlier ones."""
-        known = self.turns.setdefault((operation, label), Times())
-        for name, turns in times.items():
-            known.setdefault(name, []).extend(turns)
-        return known
+    def left_out(self) -> list[str]:
+        """What a package cannot take, with the reason."""
+        found = []
+        for peer in self.peers:
+            found += [f"{peer.name}, {kind}: {why}" for kind, why in peer.refuses.items()]
+            if peer.refuses_payload:
+                found.append(f"{peer.name}, with payload: {peer.refuses_payload}")
+        return found
 
     def rows(self) -> Iterator[Row]:
         for section in (
+            self.empty_calls,
             self.parse_bytes,
             self.parse_buffers,
             self.long_views,
@@ -158,10 +117,10 @@ class Bench:
         self, operation: str, name: str, kind: str, payload: bool, data: Sequence[Any]
     ) -> Iterator[Row]:
         """Each backend against the empty call, and against the one in Python."""
-        empty = Candidate(timing.call, self.empty, data)
+        empty = Candidate(timing.call, self.empty.f, data)
         label = _input(kind, payload)
         candidates = {EMPTY: empty, **self._each(timing.call, name, data)}
-        times = self._measure(operation, label, candidates)
+        times = timing.measure(candidates)
         for backend in self.backends:
             ratio = times.ratio(backend, EMPTY)
             judged = backend == "cython" and not (payload and kind not in _JUDGED_WITH_PAYLOAD)
@@ -176,6 +135,18 @@ class Bench:
                 ratio = times.ratio("python", backend)
                 floor = C_OVER_PURE if backend == "cython" else None
                 yield Row("backends", backend, operation, label, "python", ratio, True, floor)
+
+    def empty_calls(self) -> Iterator[Row]:
+        """What the empty call costs beside the cheapest function that Cython makes."""
+        kind = "v2 TCP4"
+        data = headers(kind)
+        times = timing.measure(
+            {
+                EMPTY: Candidate(timing.call, self.empty.f, data),
+                UNBOUND: Candidate(timing.call, self.empty.unbound, data),
+            }
+        )
+        yield Row("calls", "Cython", UNBOUND, kind, EMPTY, times.ratio(UNBOUND, EMPTY))
 
     def parse_bytes(self) -> Iterator[Row]:
         for kind in KINDS:
@@ -201,13 +172,11 @@ class Bench:
         long = [buffer[start : start + (MEGABYTES << 20)] for start in starts]
         operation, label = "parse memoryview", f"v2 TCP4 + {MEGABYTES} MiB"
         for backend, module in self.backends.items():
-            times = self._measure(
-                operation,
-                f"{label} {backend}",
+            times = timing.measure(
                 {
                     "short": Candidate(timing.call, module.parse, short),
                     "long": Candidate(timing.call, module.parse, long),
-                },
+                }
             )
             ratio = times.ratio("long", "short")
             against = _input("v2 TCP4", True)
@@ -222,13 +191,11 @@ class Bench:
         for kind in ("v2 TCP4", "v1 TCP4"):
             data, label = headers(kind, payload=True), _input(kind, True)
             for backend, module in self.backends.items():
-                times = self._measure(
-                    operation,
-                    f"{label} {backend}",
+                times = timing.measure(
                     {
                         "parse": Candidate(timing.call, module.parse, data),
                         "feed": Candidate(timing.feed_new, backends.parser_of(module), data),
-                    },
+                    }
                 )
                 ratio = times.ratio("feed", "parse")
                 yield Row("calls", backend, operation, label, "its parse", ratio)
@@ -241,14 +208,18 @@ class Bench:
             for peer in self.peers:
                 if peer.takes(kind):
                     candidates[peer.name] = Candidate(peer.loop, peer.parse, data)
-            times = self._measure("both ends", kind, candidates)
+            times = timing.measure(candidates)
+            first, *others = self.backends
+            for other in others:
+                ratio = times.ratio(other, first)
+                yield Row("backends", first, BOTH_ENDS, kind, other, ratio, True)
             for backend in self.backends:
                 for peer in self.peers:
                     if peer.name in times:
                         yield self._against_peer(backend, peer.name, kind, times)
 
     def _against_peer(self, backend: str, peer: str, kind: str, times: Times) -> Row:
-        operation, floor = "parse, both ends", None
+        operation, floor = BOTH_ENDS, None
         if peer == PEER and backend == "cython":
             floor = _of_version(_AT_LEAST, (operation, kind))
         elif peer == PEER and (kind not in WITH_CHECKSUM or crc32c_package == "crc32c"):
@@ -276,7 +247,7 @@ class Bench:
         pairs = endpoints(socket.AF_INET)
         candidates = self._each(loop, "build", pairs)
         candidates[PEER] = Candidate(timing.call, pack, peers.results_to_pack())
-        times = self._measure(operation, kind, candidates)
+        times = timing.measure(candidates)
         for backend in self.backends:
             judged = backend == "cython" and operation == "build"
             floor = BUILD_OVER_PACK[kind] if judged else None
@@ -286,7 +257,7 @@ class Bench:
     def core(self) -> Iterator[Row]:
         """The C core alone, against libc."""
         crc32c_kind, measured = native.core()
-        times = self._add("core", "", Times({name: [time] for name, time in measured.items()}))
+        times = Times({name: [time] for name, time in measured.items()})
         pton4, pton6 = "inet_pton(AF_INET)", "inet_pton(AF_INET6)"
         against = {
             "v2 TCP4": (1, pton4, CORE_V2_TCP4),
@@ -303,50 +274,35 @@ class Bench:
         yield Row("core", "C", operation, "128 B", "the byte table", ratio, True, floor)
 
 
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
+def _sweep(number: int) -> list[Row]:
+    print(f"sweep {number} of {SWEEPS}", file=sys.stderr)
+    with timing.quiet():
+        return list(Bench().rows())
 
 
-def environment() -> dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": platform.machine(),
-        "cpu": _cpu(),
-        "cpus": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "libc": " ".join(platform.libc_ver()),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "python_compiler": platform.python_compiler(),
-        "versions": versions,
-    }
+def measure() -> Results:
+    """Each sweep in a process of its own: where code and data come to lie in memory is drawn anew
+    for every process, and within a single one all sweeps would have the same luck.
+    """
+    bench, where, sweeps = Bench(), environment(), []
+    for number in range(1, SWEEPS + 1):
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            sweeps.append(process.submit(_sweep, number).result())
+    return Results(where, bench.missing, bench.left_out(), merged(sweeps))
 
 
-def print_head(where: dict[str, Any], bench: Bench) -> None:
+def print_head(results: Results) -> None:
+    where = results.where
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items() if number)
     print(f"{where['python']} on {where['cpu']} ({where['system']}), {where['date']}.")
     print(f"With {versions}.\n")
-    for missing in bench.missing:
+    for missing in results.missing:
         print(f"- Missing: {missing}.")
-    for peer in bench.peers:
-        for kind, why in peer.refuses.items():
-            print(f"- Left out: {peer.name}, {kind}: {why}.")
-        if peer.refuses_payload:
-            print(f"- Left out: {peer.name}, with payload: {peer.refuses_payload}.")
+    for left_out in results.left_out:
+        print(f"- Left out: {left_out}.")
 
 
-def print_tables(rows: list[Row]) -> None:
+def print_tables(rows: Sequence[Row]) -> None:
     for section, title in SECTIONS.items():
         print(f"\n## {title}\n")
         print("| what | operation | input | ratio | | floor | |")
@@ -354,29 +310,32 @@ def print_tables(rows: list[Row]) -> None:
         for row in rows:
             if row.section == section:
                 print(row.line())
-    judged = [row for row in rows if row.passed is not None]
+
+
+def verdict(results: Results) -> tuple[str, bool]:
+    """In words, and whether every floor holds that was judged."""
+    judged = [row for row in results.rows if row.passed is not None]
     failed = [row for row in judged if not row.passed]
-    print(f"\n{len(judged) - len(failed)} of {len(judged)} floors hold.")
+    unsteady = [row for row in results.rows if row.spread > UNSTEADY]
+    lines = [f"{len(judged) - len(failed)} of {len(judged)} floors hold."]
+    lines += [f"FAILED: {row.complaint()}." for row in failed]
+    lines += [f"Not judged: {missing}." for missing in results.missing]
+    if unsteady:
+        lines.append(
+            f"{len(unsteady)} of {len(results.rows)} ratios differ by more than {UNSTEADY:.0%}"
+            " between the sweeps: something else used the machine, measure again."
+        )
+    return "\n".join(lines), not failed
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.ratios", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
-    arguments = parser.parse_args()
-    where = environment()
-    bench = Bench()
-    with timing.quiet():
-        for sweep in range(1, SWEEPS + 1):
-            print(f"sweep {sweep} of {SWEEPS}", file=sys.stderr)
-            rows = list(bench.rows())
-    print_head(where, bench)
-    print_tables(rows)
-    if arguments.json:
-        results = [{**asdict(row), "passed": row.passed} for row in rows]
-        text = json.dumps({**where, "missing": bench.missing, "results": results}, indent=1)
-        arguments.json.write_text(text + "\n")
-    return 1 if any(row.passed is False for row in rows) else 0
+def measure_and_print() -> tuple[Results, bool]:
+    results = measure()
+    print_head(results)
+    print_tables(results.rows)
+    words, passed = verdict(results)
+    print(f"\n{words}")
+    return results, passed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(0 if measure_and_print()[1] else 1)

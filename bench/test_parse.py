@@ -30,7 +30,7 @@ def _group(operation: str, kind: str, payload: bool) -> str:
 
 @pytest.fixture(scope="module")
 def empty_call() -> Callable[[object], None]:
-    return native.empty_call()
+    return native.empty_calls().f
 
 
 @alone_and_not

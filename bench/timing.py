@@ -2,7 +2,7 @@
 
 One CPU, garbage collector off. Each candidate runs in plain loops over 4,096 inputs; the same loops
 without the call, run right beside them, are subtracted. The candidates take turns, and a ratio is
-the median over all turns of the ratio within a turn: whatever slows the machine for a while slows
+the median over the turns of the ratio within a turn: whatever slows the machine for a while slows
 both sides of it.
 
 Whatever takes the CPU away for milliseconds does not, if the loop of one candidate takes one
