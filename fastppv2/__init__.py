@@ -12,6 +12,7 @@ from fastppv2.errors import (
 )
 from fastppv2.header import SSL, TLV, Header
 from fastppv2.parser import Parser
+from fastppv2.policy import Policy
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidHeaderError",
     "MissingHeaderError",
     "Parser",
+    "Policy",
     "ProxyProtocolError",
     "TLVType",
     "Transport",

@@ -46,14 +46,18 @@ def _load_forced(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
+    from fastppv2._networks import Members as Members
     from fastppv2._pure import build as build
     from fastppv2._pure import crc32c_kind as crc32c_kind
     from fastppv2._pure import detect as detect
     from fastppv2._pure import parse as parse
+    from fastppv2._queue import Queue as Queue
 
     backend: str
 else:
     backend, _module = _choose()
+    Members = _module.Members
+    Queue = _module.Queue
     build = _module.build
     crc32c_kind = _module.crc32c_kind
     detect = _module.detect

@@ -20,6 +20,8 @@ import os
 
 from fastppv2 import header as interface
 from fastppv2._arguments import plan
+from fastppv2._networks import Members
+from fastppv2._queue import Queue
 from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
 from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV

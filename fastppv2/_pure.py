@@ -17,6 +17,8 @@ from fastppv2._address import (
 from fastppv2._arguments import plan
 from fastppv2._crc32c import crc32c
 from fastppv2._crc32c import kind as crc32c_kind
+from fastppv2._networks import Members
+from fastppv2._queue import Queue
 from fastppv2._spec import (
     BLOCK_SIZE,
     CRC32C_SIZE,
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     # How a header of that kind is made, where its TLVs begin, and its size without TLVs.
     Kind = tuple[Callable[[], "Header"], Callable[[bytes], int], int]
 
-__all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
+__all__ = ["Header", "Members", "Queue", "build", "crc32c_kind", "detect", "parse"]
 
 _COMMAND_AT = len(SIGNATURE_V2)
 _FAMILY_AT = _COMMAND_AT + 1

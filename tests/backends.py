@@ -6,8 +6,11 @@ import json
 import os
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable
+from unittest.mock import patch
 
 import pytest
 
@@ -27,6 +30,8 @@ class Api:
     Header: type
     Parser: type[ActiveParser]
     crc32c_kind: str
+    policy: ModuleType
+    handshake: ModuleType
 
     def __repr__(self) -> str:
         return self.name
@@ -42,6 +47,8 @@ def load(name: str) -> Api:
         pytest.skip(f"backend {name} is not built: {error}")
     functions = {"_parse": staticmethod(module.parse), "_detect": staticmethod(module.detect)}
     parser = type("Parser", (ActiveParser,), {"__slots__": (), **functions})
+    handshake = _on_backend("fastppv2.handshake", Queue=module.Queue, detect=module.detect)
+    handshake.Parser = parser  # type: ignore[attr-defined]
     return Api(
         name,
         module.detect,
@@ -50,7 +57,20 @@ def load(name: str) -> Api:
         module.Header,
         parser,
         module.crc32c_kind,
+        _on_backend("fastppv2.policy", Members=module.Members),
+        handshake,
     )
+
+
+def _on_backend(name: str, **names: Any) -> ModuleType:
+    """Another copy of a module of the package, which finds these names in the backend."""
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = module_from_spec(spec)
+    with patch.multiple("fastppv2._backend", **names):
+        spec.loader.exec_module(copy)
+    return copy
 
 
 VECTORS: list[dict[str, Any]] = json.loads(
