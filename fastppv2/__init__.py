@@ -1,6 +1,7 @@
 """PROXY protocol v1 and v2: parse, build, receive and send headers."""
 
 from fastppv2._backend import backend, build, detect, parse
+from fastppv2._include import get_include
 from fastppv2._spec import Command, Detected, Family, TLVType, Transport
 from fastppv2.errors import (
     ChecksumError,
@@ -36,5 +37,6 @@ __all__ = [
     "backend",
     "build",
     "detect",
+    "get_include",
     "parse",
 ]

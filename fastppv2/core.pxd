@@ -1,5 +1,5 @@
-# The C core for Cython: the declarations of csrc/fastppv2.h, which states each contract. Values
-# come from C.
+# The C core for Cython, `from fastppv2.core cimport *`: the declarations of csrc/fastppv2.h, which
+# states each contract, and of csrc/spec.h. Values come from C. docs/embedding.md says how to compile.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
@@ -7,26 +7,96 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 cdef extern from "fastppv2.h" nogil:
     enum:
         FPP_API_VERSION
+        FPP_BUILD_CHECKSUM
+
+    enum:
+        FPP_SIGNATURE_V1_SIZE
+        FPP_SIGNATURE_V2_SIZE
+        FPP_V1_MIN_SIZE
         FPP_V1_MAX_SIZE
         FPP_V2_HEAD_SIZE
         FPP_MAX_SIZE
         FPP_IPV4_SIZE
         FPP_IPV6_SIZE
         FPP_UNIX_PATH_SIZE
+        FPP_INET_BLOCK_SIZE
+        FPP_INET6_BLOCK_SIZE
         FPP_UNIX_BLOCK_SIZE
         FPP_ADDRESS_TEXT_SIZE
+        FPP_TLV_HEAD_SIZE
+        FPP_TLV_MAX_SIZE
+        FPP_SSL_HEAD_SIZE
+        FPP_UNIQUE_ID_MAX_SIZE
+        FPP_CRC32C_SIZE
+        FPP_SSL_CLIENT_SSL
+        FPP_SSL_CLIENT_CERT_CONN
+        FPP_SSL_CLIENT_CERT_SESS
+
+    enum:
         FPP_STATUS_OK
+        FPP_STATUS_INCOMPLETE
+        FPP_STATUS_MISSING
+        FPP_STATUS_VERSION_REFUSED
+        FPP_STATUS_V1_SPACE
+        FPP_STATUS_V1_LINE_FEED
+        FPP_STATUS_V1_CARRIAGE_RETURN
+        FPP_STATUS_V1_TOO_LONG
+        FPP_STATUS_V1_PROTOCOL
+        FPP_STATUS_V1_SOURCE
+        FPP_STATUS_V1_DESTINATION
+        FPP_STATUS_V1_SOURCE_PORT
+        FPP_STATUS_V1_DESTINATION_PORT
+        FPP_STATUS_V1_END
+        FPP_STATUS_V2_VERSION
+        FPP_STATUS_V2_COMMAND
+        FPP_STATUS_V2_FAMILY
+        FPP_STATUS_V2_TRANSPORT
+        FPP_STATUS_V2_LENGTH
+        FPP_STATUS_V2_TOO_LARGE
+        FPP_STATUS_TLV_TRUNCATED
+        FPP_STATUS_TLV_OVERRUN
+        FPP_STATUS_UNIQUE_ID_SIZE
+        FPP_STATUS_CHECKSUM_SIZE
+        FPP_STATUS_CHECKSUM_REPEATED
+        FPP_STATUS_CHECKSUM_WRONG
+
+    enum:
+        FPP_COMMAND_LOCAL
+        FPP_COMMAND_PROXY
+
+    enum:
         FPP_FAMILY_UNSPEC
         FPP_FAMILY_INET
         FPP_FAMILY_INET6
         FPP_FAMILY_UNIX
-        FPP_COMMAND_LOCAL
-        FPP_COMMAND_PROXY
+
+    enum:
+        FPP_TRANSPORT_UNSPEC
         FPP_TRANSPORT_STREAM
+        FPP_TRANSPORT_DGRAM
+
+    enum:
+        FPP_DETECTED_UNDECIDED
+        FPP_DETECTED_V1
         FPP_DETECTED_V2
+        FPP_DETECTED_MISSING
+
+    enum:
+        FPP_TLV_ALPN
+        FPP_TLV_AUTHORITY
+        FPP_TLV_CRC32C
         FPP_TLV_NOOP
+        FPP_TLV_UNIQUE_ID
         FPP_TLV_SSL
-        FPP_BUILD_CHECKSUM
+        FPP_TLV_SSL_VERSION
+        FPP_TLV_SSL_CN
+        FPP_TLV_SSL_CIPHER
+        FPP_TLV_SSL_SIG_ALG
+        FPP_TLV_SSL_KEY_ALG
+        FPP_TLV_SSL_GROUP
+        FPP_TLV_SSL_SIG_SCHEME
+        FPP_TLV_SSL_CLIENT_CERT
+        FPP_TLV_NETNS
 
     ctypedef struct fpp_span:
         uint32_t offset
