@@ -1,164 +1,38 @@
-"""What is shipped: the sdist, the wheels that come out of it, and how a build without means fails.
-
-Everything is built from a copy of the tree, and installed where the tree is not seen.
-"""
+"""What is shipped: the sdist, the wheels out of it, and how a build that lacks something fails."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
-from dataclasses import dataclass
-from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
-from tools import require_tool
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-ROOT = Path(__file__).parent.parent
-NOT_SOURCES = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.o", "_cython.c")
-TIMEOUT = 300.0
-
-pytestmark = pytest.mark.skipif(
-    sys.implementation.name != "cpython" or os.name != "posix", reason="as CPython builds on POSIX"
+from shipped import (
+    NOT_SOURCES,
+    Installed,
+    contents,
+    environment,
+    only_where_it_builds,
+    pip_wheel,
+    run,
+    succeeded,
 )
 
-
-def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-        **options,
-    )
-
-
-def succeeded(process: subprocess.CompletedProcess[str]) -> str:
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """That of this process, without what would change a build or an import."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FASTPPV2_", "PYTHON", "COV")) and name not in ("CC", "CFLAGS")
-    }
-    return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **settings}
-
-
-def new_venv(directory: Path, *options: str) -> Path:
-    succeeded(run(sys.executable, "-m", "venv", *options, directory))
-    return directory / "bin" / "python"
-
-
-@pytest.fixture(scope="module")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has pip and all that the build requires: this one, or one that pip equips."""
-    project = (ROOT / "pyproject.toml").read_text()
-    requires = json.loads(re.search(r"^requires = (\[.*\])$", project, re.MULTILINE)[1])
-    if all(_has(requirement) for requirement in ["pip>=22.3", *requires]):
-        return Path(sys.executable)
-    python = new_venv(tmp_path_factory.mktemp("builder") / "venv")
-    succeeded(run(python, "-m", "pip", "install", "-q", *requires, env=environment()))
-    return python
-
-
-def _has(requirement: str) -> bool:
-    name, _, least = requirement.partition(">=")
-    try:
-        found = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return _numbers(found) >= _numbers(least)
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)[:2]]
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources as a fresh checkout has them."""
-    copy = tmp_path_factory.mktemp("tree") / "fastppv2"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_SOURCES))
-    return copy
-
-
-@pytest.fixture(scope="module")
-def sources(tree: Path) -> set[str]:
-    """What the tree holds before anything is built in it."""
-    return {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def sdist(sources: set[str], tree: Path, builder: Path) -> Path:
-    assert sources
-    program = "from setuptools.build_meta import build_sdist; build_sdist('dist')"
-    succeeded(run(builder, "-c", program, cwd=tree, env=environment()))
-    (built,) = (tree / "dist").iterdir()
-    return built
-
-
-def pip_wheel(
-    builder: Path, sdist: Path, directory: Path, **settings: str
-) -> subprocess.CompletedProcess[str]:
-    # Without the cache: it would give the wheel of the build before, whatever the settings.
-    options = ["--no-cache-dir", "--no-build-isolation", "--no-deps", "--wheel-dir", directory]
-    command = [builder, "-m", "pip", "wheel", *options, sdist]
-    return run(*command, cwd=sdist.parent, env=environment(**settings))
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A wheel, and the Python of a venv that holds it and nothing else."""
-
-    wheel: Path
-    python: Path
-
-    def run(self, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        command = [self.python, "-I", "-W", "error", "-c", program]
-        return run(*command, cwd=self.python.parent, env=environment(**settings))
-
-
-def install(builder: Path, sdist: Path, directory: Path, **settings: str) -> Installed:
-    succeeded(pip_wheel(builder, sdist, directory, **settings))
-    (wheel,) = directory.glob("*.whl")
-    python = new_venv(directory / "venv", "--without-pip")
-    pip = [builder, "-m", "pip", "--python", python]
-    succeeded(run(*pip, "install", "-q", "--no-index", "--no-deps", wheel, env=environment()))
-    return Installed(wheel, python)
-
-
-@pytest.fixture(scope="module")
-def compiled(builder: Path, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    require_tool("cc")
-    return install(builder, sdist, tmp_path_factory.mktemp("compiled"))
-
-
-@pytest.fixture(scope="module")
-def pure(builder: Path, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    directory = tmp_path_factory.mktemp("pure")
-    return install(builder, sdist, directory, FASTPPV2_NO_EXTENSIONS="1")
-
-
-def files_of(wheel: Path) -> set[str]:
-    with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
+pytestmark = only_where_it_builds
+SUFFIXES = (".py", ".pyi", ".pxd", ".typed")
+INFORMATION = {
+    "METADATA",
+    "RECORD",
+    "WHEEL",
+    "entry_points.txt",
+    "licenses/LICENSE",
+    "top_level.txt",
+}
+MAX_WHEEL_SIZE = 200_000
 
 
 def test_the_sdist_holds_the_repository(sdist: Path, sources: set[str]) -> None:
@@ -170,20 +44,39 @@ def test_the_sdist_holds_the_repository(sdist: Path, sources: set[str]) -> None:
         assert name in found
 
 
-def test_wheels_hold_what_runs_and_nothing_else(
+def test_wheels_hold_what_runs_and_the_core_and_nothing_else(
     compiled: Installed, pure: Installed, sources: set[str]
 ) -> None:
-    package = {
-        name
-        for name in sources
-        if name.startswith("fastppv2/") and name.endswith((".py", ".pyi", ".typed"))
-    }
+    package = {n for n in sources if n.startswith("fastppv2/") and n.endswith(SUFFIXES)}
+    core = {f"fastppv2/include/{n[5:]}" for n in sources if re.fullmatch(r"csrc/\w+\.[ch]", n)}
     extension = f"fastppv2/_cython{EXTENSION_SUFFIXES[0]}"
-    for wheel, expected in ((compiled.wheel, package | {extension}), (pure.wheel, package)):
-        information = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/"
-        found = files_of(wheel)
-        assert {name for name in found if not name.startswith(information)} == expected
-        assert f"{information}licenses/LICENSE" in found
+    assert {"fastppv2/py.typed", "fastppv2/_cython.pyi", "fastppv2/core.pxd"} <= package
+    assert {"fastppv2/include/fastppv2.h", "fastppv2/include/spec.h"} <= core
+    for wheel, expected in ((compiled.wheel, {extension}), (pure.wheel, set())):
+        name, version, *_ = wheel.name.split("-")
+        information = {f"{name}-{version}.dist-info/{n}" for n in INFORMATION}
+        assert set(contents(wheel)) == package | core | information | expected
+
+
+def test_wheels_are_small(compiled: Installed, pure: Installed) -> None:
+    for wheel in (compiled.wheel, pure.wheel):
+        assert wheel.stat().st_size < MAX_WHEEL_SIZE
+
+
+@pytest.mark.parametrize("settings", [{}, {"FASTPPV2_NO_EXTENSIONS": "1"}], ids=["C", "pure"])
+def test_the_sdist_gives_the_wheel_that_the_tree_gives(
+    request: pytest.FixtureRequest,
+    builder: Path,
+    tree: Path,
+    tmp_path: Path,
+    settings: dict[str, str],
+) -> None:
+    of_sdist = request.getfixturevalue("pure" if settings else "compiled").wheel
+    copy = shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns(*NOT_SOURCES))
+    succeeded(pip_wheel(builder, copy, tmp_path, **settings))
+    (of_tree,) = tmp_path.glob("*.whl")
+    assert of_tree.name == of_sdist.name
+    assert contents(of_tree) == contents(of_sdist)
 
 
 def test_wheel_with_a_compiler(compiled: Installed) -> None:
@@ -193,6 +86,14 @@ def test_wheel_with_a_compiler(compiled: Installed) -> None:
     backend, path = succeeded(compiled.run(program)).split()
     assert backend == "cython"
     assert Path(path).is_relative_to(compiled.python.parent.parent)
+
+
+def test_the_import_is_light(compiled: Installed, pure: Installed) -> None:
+    program = "import sys; b = {*sys.modules}; import fastppv2; print(*{*sys.modules} - b)"
+    for installed in (compiled, pure):
+        loaded = set(succeeded(installed.run(program)).split())
+        assert "fastppv2" in loaded
+        assert not loaded & {"asyncio", "ipaddress", "re", "socket", "ssl"}
 
 
 def test_wheel_without_extensions(pure: Installed) -> None:
