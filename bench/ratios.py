@@ -51,6 +51,7 @@ CORE_V2_TCP4 = 0.3  # of one inet_pton(AF_INET)
 CORE_V1_TCP4 = 0.8  # of two
 CORE_V1_TCP6 = 0.6  # of two inet_pton(AF_INET6)
 CRC_OVER_TABLE = 8
+CYTHON_V2_TCP4 = 1.5  # of the C program
 
 SECTIONS = {
     "calls": "What a call costs",
@@ -255,8 +256,9 @@ class Bench:
             yield Row("peers", backend, operation, kind, f"{PEER}'s pack", ratio, True, floor)
 
     def core(self) -> Iterator[Row]:
-        """The C core alone, against libc."""
+        """The C core alone, against libc; and in a Cython program, against the C program."""
         crc32c_kind, measured = native.core()
+        measured.update(native.embedded())
         times = Times({name: [time] for name, time in measured.items()})
         pton4, pton6 = "inet_pton(AF_INET)", "inet_pton(AF_INET6)"
         against = {
@@ -268,6 +270,9 @@ class Bench:
             calls, name, floor = against.get(kind, (1, pton4, None))
             ratio = times.ratio(kind, name) / calls
             yield Row("core", "C", "fpp_parse", kind, f"{calls} {name}", ratio, floor=floor)
+            ratio = times.ratio(f"{kind} in Cython", kind)
+            floor = CYTHON_V2_TCP4 if kind == "v2 TCP4" else None
+            yield Row("core", "Cython", "fpp_parse", kind, "the C program", ratio, floor=floor)
         ratio = times.ratio("crc32c by table", "crc32c")
         floor = None if crc32c_kind == "table" else CRC_OVER_TABLE
         operation = f"fpp_crc32c ({crc32c_kind})"
