@@ -1,7 +1,12 @@
-"""Builds the C core with its Cython binding, or nothing with FASTPPV2_NO_EXTENSIONS=1."""
+"""Builds the C core with its binding for this Python, or nothing with FASTPPV2_NO_EXTENSIONS=1.
+
+CPython gets the one in Cython, with FASTPPV2_CFFI=1 that by cffi as well; PyPy the one by cffi.
+"""
 
 import os
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -11,16 +16,46 @@ from setuptools.errors import CCompilerError, ExecError, PlatformError
 NO_COMPILER = """
 fastppv2: the C core could not be compiled: {error}
 
-Install a C compiler (Debian: gcc and python3-dev), or install without the core, which is slower:
+Install a C compiler (Debian: gcc and {headers}), or install without the core, which is slower:
 
     FASTPPV2_NO_EXTENSIONS=1 pip install fastppv2
 """
+CPYTHON = sys.implementation.name == "cpython"
+EXTENSIONS = os.environ.get("FASTPPV2_NO_EXTENSIONS") != "1"
+CFFI = EXTENSIONS and (not CPYTHON or os.environ.get("FASTPPV2_CFFI") == "1")
+CORE = {
+    "include_dirs": ["csrc"],
+    "depends": sorted(glob("csrc/*.[ch]")),
+    "define_macros": [("NDEBUG", None)],
+}
+# Of each header of the core, what stands between this line and the next directive.
+DECLARATIONS = "/* Declarations, up to the next directive; cffi reads them as they stand. */\n"
+
+
+class CFFIExtension(Extension):
+    """The core's own declarations for Python; its C source is written when it is built."""
+
+    def write_source(self, directory):
+        from cffi import FFI
+
+        ffi = FFI()
+        for header in ("csrc/spec.h", "csrc/fastppv2.h"):
+            _, declarations = Path(header).read_text().split(DECLARATIONS)
+            ffi.cdef(declarations.partition("\n#")[0])
+        # One translation unit: calls between the files of the core vanish.
+        files = sorted(os.path.basename(path) for path in glob("csrc/*.c"))
+        ffi.set_source(self.name, "".join([f'#include "{file}"\n' for file in files]))
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        self.sources = [str(Path(directory, f"{self.name}.c"))]
+        ffi.emit_c_code(self.sources[0])
 
 
 class BuildExt(build_ext):
     """Says how to do without the extension where it cannot be built."""
 
     def build_extension(self, ext):
+        if isinstance(ext, CFFIExtension):
+            ext.write_source(self.build_temp)
         if self.compiler.compiler_type != "msvc":
             # Reading addresses is a sixth faster than at -O2; nothing but the module is exported;
             # what Python was built with may include -g, which doubles the wheel.
@@ -31,7 +66,8 @@ class BuildExt(build_ext):
         try:
             super().run()
         except (CCompilerError, ExecError, PlatformError) as error:
-            raise SystemExit(NO_COMPILER.format(error=error)) from error
+            headers = "python3-dev" if CPYTHON else "pypy3-dev"
+            raise SystemExit(NO_COMPILER.format(error=error, headers=headers)) from error
 
 
 class BuildPy(build_py):
@@ -45,18 +81,19 @@ class BuildPy(build_py):
 
 
 def extensions():
-    if os.environ.get("FASTPPV2_NO_EXTENSIONS") == "1":
-        return []
-    from Cython.Build import cythonize
+    found = []
+    if EXTENSIONS and CPYTHON:
+        from Cython.Build import cythonize
 
-    core = Extension(
-        "fastppv2._cython",
-        ["fastppv2/_cython.pyx"],
-        include_dirs=["csrc"],
-        depends=sorted(glob("csrc/*.[ch]")),
-        define_macros=[("NDEBUG", None)],
-    )
-    return cythonize([core])
+        found += cythonize([Extension("fastppv2._cython", ["fastppv2/_cython.pyx"], **CORE)])
+    if CFFI:
+        found.append(CFFIExtension("fastppv2._cffi_core", [], **CORE))
+    return found
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "build_py": BuildPy})
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
+    # PyPy has cffi of its own.
+    setup_requires=["cffi>=1.15"] if CFFI and CPYTHON else [],
+)

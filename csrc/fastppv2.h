@@ -15,6 +15,8 @@
 /* Raised by one when code written against the previous value would no longer compile or work. */
 #define FPP_API_VERSION 1
 
+/* Declarations, up to the next directive; cffi reads them as they stand. */
+
 typedef struct {
     uint32_t offset, length;
 } fpp_span;

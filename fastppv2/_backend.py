@@ -1,8 +1,9 @@
 """Which backend, and why.
 
 ``FASTPPV2_BACKEND`` forces one of them and fails loudly if it cannot be had. Unset, CPython takes
-the C core and falls back to Python only where the extension is absent: one that is there and does
-not load is a broken build, and must not turn silently into a slow one.
+the C core by Cython and PyPy by cffi, which is the fastest there (bench/README.md); both fall back
+to Python only where the extension is absent: one that is there and does not load is a broken build,
+and must not turn silently into a slow one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from fastppv2.header import Header
 
-MODULES = {"cython": "fastppv2._cython", "python": "fastppv2._pure"}
+MODULES = {"cython": "fastppv2._cython", "cffi": "fastppv2._cffi", "python": "fastppv2._pure"}
+EXTENSIONS = {"cython": "fastppv2._cython", "cffi": "fastppv2._cffi_core"}
 VARIABLE = "FASTPPV2_BACKEND"
 
 
@@ -27,12 +29,12 @@ def _choose() -> tuple[str, ModuleType]:
         if forced not in MODULES:
             raise ImportError(f"{VARIABLE}={forced}: unknown, known are {', '.join(MODULES)}")
         return forced, _load_forced(forced)
-    if sys.implementation.name == "cpython":
-        try:
-            return "cython", import_module(MODULES["cython"])
-        except ModuleNotFoundError as error:
-            if error.name != MODULES["cython"]:
-                raise
+    native = "cython" if sys.implementation.name == "cpython" else "cffi"
+    try:
+        return native, import_module(MODULES[native])
+    except ModuleNotFoundError as error:
+        if error.name != EXTENSIONS[native]:
+            raise
     return "python", import_module(MODULES["python"])
 
 
@@ -40,8 +42,9 @@ def _load_forced(name: str) -> ModuleType:
     try:
         return import_module(MODULES[name])
     except ModuleNotFoundError as error:
+        what = "fastppv2[cffi] with FASTPPV2_CFFI=1 and" if name == "cffi" else "fastppv2 with"
         raise ImportError(
-            f"{VARIABLE}={name}: {error}; install fastppv2 with a C compiler at hand, or unset it"
+            f"{VARIABLE}={name}: {error}; install {what} a C compiler at hand, or unset it"
         ) from error
 
 

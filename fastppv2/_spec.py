@@ -226,6 +226,11 @@ def _c_bytes(name: str, value: bytes) -> list[str]:
     return [f"#define {name}_SIZE {len(value)}", f"#define {name}_BYTES {{{items}}}"]
 
 
+def _c_enum(prefix: str, values: list[tuple[str, int]]) -> list[str]:
+    members = [f"    {prefix}{name} = {value}" for name, value in values]
+    return ["enum {", ",\n".join(members), "};"]
+
+
 def c_header() -> str:
     """The text of ``csrc/spec.h``."""
     lines = [
@@ -235,16 +240,15 @@ def c_header() -> str:
         "",
         *_c_bytes("FPP_SIGNATURE_V1", SIGNATURE_V1),
         *_c_bytes("FPP_SIGNATURE_V2", SIGNATURE_V2),
-        "",
-        *(f"#define FPP_{name} {globals()[name]}" for name in _C_NUMBERS),
     ]
-    for prefix, enum in _C_ENUMS:
-        members = [f"    {prefix}{member.name} = {member.value}" for member in enum]
-        lines += ["", "enum {", ",\n".join(members), "};"]
     table = [f"0x{value:08X}" for value in crc32c_table()]
     rows = [", ".join(table[row : row + 6]) for row in range(0, len(table), 6)]
     lines += ["", "#define FPP_CRC32C_TABLE { \\"]
     lines += [f"    {row}, \\" for row in rows[:-1]] + [f"    {rows[-1]} }}"]
+    lines += ["", "/* Declarations, up to the next directive; cffi reads them as they stand. */"]
+    lines += _c_enum("FPP_", [(name, globals()[name]) for name in _C_NUMBERS])
+    for prefix, enum in _C_ENUMS:
+        lines += ["", *_c_enum(prefix, [(member.name, member.value) for member in enum])]
     lines += ["", "#endif", ""]
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastppv2._spec import EXPECTED, MAX_SIZE, V1_MAX_SIZE, V2_HEAD_SIZE, Status
+from fastppv2._spec import EXPECTED, MAX_SIZE, SIGNATURE_V2, V1_MAX_SIZE, V2_HEAD_SIZE, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,3 +118,12 @@ def view_of(data: Buffer) -> memoryview:
     if not view.c_contiguous:
         raise BufferError("expected a contiguous buffer, pass a copy: bytes(data)")
     return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def copy_header(view: memoryview, max_size: int) -> bytes:
+    """The header alone: others may write to the buffer between a check and the use."""
+    head = bytes(view[:V2_HEAD_SIZE])
+    if not head.startswith(SIGNATURE_V2):
+        return bytes(view[:V1_MAX_SIZE])
+    size = V2_HEAD_SIZE + int.from_bytes(head[V2_HEAD_SIZE - 2 :], "big")
+    return head + bytes(view[V2_HEAD_SIZE : min(size, max_size)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
@@ -17,6 +18,10 @@ import pytest
 from fastppv2 import Detected, Header
 from fastppv2 import Parser as ActiveParser
 from fastppv2._backend import MODULES
+
+
+# Cython's extensions are for CPython.
+NAMES = [name for name in MODULES if name != "cython" or sys.implementation.name == "cpython"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,19 @@ def _on_backend(name: str, **names: Any) -> ModuleType:
     with patch.multiple("fastppv2._backend", **names):
         spec.loader.exec_module(copy)
     return copy
+
+
+def load_present() -> list[Api]:
+    """All backends, on a laptop those that are built; there must be something to compare."""
+    found = []
+    for name in NAMES:
+        try:
+            found.append(load(name))
+        except pytest.skip.Exception:
+            continue
+    if len(found) < 2:
+        pytest.skip("only one backend is built")
+    return found
 
 
 VECTORS: list[dict[str, Any]] = json.loads(

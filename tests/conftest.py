@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from backends import Api, load
+from backends import NAMES, Api, load, load_present
 from shipped import (
     NOT_SOURCES,
     ROOT,
@@ -26,10 +26,8 @@ from shipped import (
 )
 from tools import require_tool
 
-from fastppv2._backend import MODULES
 
-
-@pytest.fixture(params=list(MODULES), scope="session")
+@pytest.fixture(params=NAMES, scope="session")
 def api(request: pytest.FixtureRequest) -> Api:
     return load(request.param)
 
@@ -37,7 +35,7 @@ def api(request: pytest.FixtureRequest) -> Api:
 @pytest.fixture(scope="session")
 def apis() -> list[Api]:
     """All backends at once, to be held against one another."""
-    return [load(name) for name in MODULES]
+    return load_present()
 
 
 @pytest.fixture(scope="session")

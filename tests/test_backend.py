@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from backends import load
+from backends import NAMES, load
 
 import fastppv2
 from fastppv2 import _backend, _crc32c
-from fastppv2._backend import MODULES, VARIABLE
+from fastppv2._backend import EXTENSIONS, MODULES, VARIABLE
 
 PACKAGE = str(Path(fastppv2.__file__).parents[1])
-DEFAULT = "cython" if sys.implementation.name == "cpython" else "python"
+DEFAULT = "cython" if sys.implementation.name == "cpython" else "cffi"
 # The heavy ones, and those that a parser has no business with.
 NOT_LOADED = {
     "asyncio",
@@ -33,8 +34,19 @@ NOT_LOADED = {
 }
 
 
+def site_of(module: str) -> list[str]:
+    """The directory that a module was installed to, if it is no part of Python."""
+    spec = find_spec(module)
+    return [str(Path(spec.origin).parent)] if spec and spec.has_location and spec.origin else []
+
+
+# What the backend by cffi takes from that package.
+CFFI = site_of("_cffi_backend")
+
+
 def fresh(program: str, forced: str | None = None) -> subprocess.CompletedProcess[str]:
-    prepared = f"import sys; sys.path.insert(0, {PACKAGE!r}); {program}"
+    path = [PACKAGE, *(CFFI if forced == "cffi" else [])]
+    prepared = f"import sys; sys.path[:0] = {path!r}; {program}"
     return subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", prepared],
         env={} if forced is None else {VARIABLE: forced},
@@ -60,7 +72,7 @@ def import_error(program: str, forced: str | None = None) -> str:
     return message
 
 
-@pytest.fixture(params=list(MODULES))
+@pytest.fixture(params=NAMES)
 def forced(request: pytest.FixtureRequest) -> str:
     return load(request.param).name
 
@@ -98,56 +110,82 @@ def hidden(module: str, name: str) -> str:
     )
 
 
-CYTHON = MODULES["cython"]
+HOW = {
+    "cython": "install fastppv2 with a C compiler at hand",
+    "cffi": "install fastppv2[cffi] with FASTPPV2_CFFI=1 and a C compiler at hand",
+}
 
 
-def test_without_the_extension() -> None:
-    assert output(hidden(CYTHON, CYTHON) + SHOW) == ["python", MODULES["python"]]
-    assert import_error(hidden(CYTHON, CYTHON) + SHOW, "cython") == (
-        f"{VARIABLE}=cython: hidden; install fastppv2 with a C compiler at hand, or unset it"
+@pytest.mark.parametrize(("name", "extension"), EXTENSIONS.items())
+def test_without_the_extension(name: str, extension: str) -> None:
+    assert import_error(hidden(extension, extension) + SHOW, name) == (
+        f"{VARIABLE}={name}: hidden; {HOW[name]}, or unset it"
     )
 
 
-@pytest.mark.skipif(DEFAULT != "cython", reason="the extension is not tried")
+def test_without_the_extension_of_this_implementation() -> None:
+    extension = EXTENSIONS[DEFAULT]
+    assert output(hidden(extension, extension) + SHOW) == ["python", MODULES["python"]]
+
+
 def test_an_extension_that_lacks_something_is_broken_not_absent() -> None:
-    process = fresh(hidden(CYTHON, "fastppv2._spec") + SHOW)
+    process = fresh(hidden(EXTENSIONS[DEFAULT], "fastppv2._spec") + SHOW)
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == "ModuleNotFoundError: hidden"
 
 
-def test_the_choice_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same once more where coverage sees it: what the processes above run, it does not."""
-    monkeypatch.setattr(sys.implementation, "name", "cpython")
-    monkeypatch.setitem(sys.modules, CYTHON, None)  # type: ignore[arg-type]
+# The same once more where coverage sees it: what the processes above run, it does not.
+
+
+@pytest.fixture(params=[("cpython", "cython"), ("pypy", "cffi")], ids=["cpython", "pypy"])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The backend over the C core that an implementation takes, if it is there."""
+    implementation, backend = request.param
+    monkeypatch.setattr(sys.implementation, "name", implementation)
     monkeypatch.delenv(VARIABLE, raising=False)
+    return str(backend)
+
+
+def importing(
+    monkeypatch: pytest.MonkeyPatch, module: str, error: ModuleNotFoundError | None
+) -> None:
+    """As if ``module`` were there, or its import raised the error."""
+
+    def stand_in(name: str) -> ModuleType:
+        if name == module and error:
+            raise error
+        return ModuleType(name)
+
+    monkeypatch.setattr(_backend, "import_module", stand_in)
+
+
+def test_the_choice(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    importing(monkeypatch, MODULES[native], None)
+    name, module = _backend._choose()
+    assert (name, module.__name__) == (native, MODULES[native])
+
+
+def test_the_choice_without_the_extension(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = ModuleNotFoundError("hidden", name=EXTENSIONS[native])
+    importing(monkeypatch, MODULES[native], absent)
     assert _backend._choose()[0] == "python"
     monkeypatch.setenv(VARIABLE, "python")
     assert _backend._choose()[0] == "python"
-    monkeypatch.setenv(VARIABLE, "cython")
-    with pytest.raises(ImportError, match=f"^{VARIABLE}=cython: .*; install fastppv2 with a C"):
+    monkeypatch.setenv(VARIABLE, native)
+    with pytest.raises(ImportError, match=f"^{VARIABLE}={native}: hidden; install fastppv2"):
         _backend._choose()
     monkeypatch.setenv(VARIABLE, "nonsense")
-    with pytest.raises(ImportError, match="known are cython"):
+    with pytest.raises(ImportError, match="known are cython, cffi, python"):
         _backend._choose()
 
 
-def test_only_the_absence_of_the_extension_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(name: str) -> None:
-        raise ModuleNotFoundError("hidden", name="fastppv2._spec")
-
-    monkeypatch.setattr(sys.implementation, "name", "cpython")
-    monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(_backend, "import_module", lacking)
+def test_only_the_absence_of_the_extension_is_caught(
+    native: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = ModuleNotFoundError("hidden", name="fastppv2._spec")
+    importing(monkeypatch, MODULES[native], lacking)
     with pytest.raises(ModuleNotFoundError, match=r"^hidden$"):
         _backend._choose()
-
-
-def test_another_implementation_does_not_try_the_extension(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sys.implementation, "name", "pypy")
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert _backend._choose()[0] == "python"
 
 
 def test_the_import_is_light(forced: str) -> None:

@@ -8,7 +8,6 @@ import gc
 import mmap
 import sys
 import threading
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ INET = b"\xc0\0\2\1\xc6\x33\x64\2\xdc\4\1\xbb"
 TCP4 = v2(0x21, 0x11, INET)
 AWS = v2(0x21, 0x11, INET + CRC + tlv(0xEA, b"\1vpce-0a1b2c") + tlv(4, bytes(200)), checksum=True)
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"
+PYPY = sys.implementation.name == "pypy"
 
 
 class Subclass(bytes):
@@ -35,6 +35,8 @@ def test_kinds_of_buffers(api: Api, raw: bytes) -> None:
     even = raw + b"x" * (len(raw) % 2)
     shared = mmap.mmap(-1, 4096)
     shared[: len(raw)] = raw
+    # PyPy 7.3 raises MemoryError where such a view is made bytes.
+    recast = memoryview(array.array("H", even)).cast("B").cast("H", (len(even) // 2,))
     for data in (
         raw + b"payload",
         Subclass(raw),
@@ -44,7 +46,7 @@ def test_kinds_of_buffers(api: Api, raw: bytes) -> None:
         memoryview(bytearray(raw)).toreadonly(),
         array.array("B", raw),
         array.array("H", even),
-        memoryview(array.array("H", even)).cast("B").cast("H", (len(even) // 2,)),
+        *([] if PYPY else [recast]),
         memoryview(even).cast("B", (len(even) // 2, 2)),
         (ctypes.c_char * len(raw)).from_buffer_copy(raw),
         shared,
@@ -101,6 +103,11 @@ def test_calls_take_what_the_signature_says(api: Api) -> None:
         api.build(("1.2.3.4", 1), ("1.2.3.4", 1), 2)
 
 
+def references(data: bytes) -> int:
+    """PyPy counts none."""
+    return sys.getrefcount(data) if hasattr(sys, "getrefcount") else 0
+
+
 def test_nothing_is_exported_or_kept(api: Api) -> None:
     for raw in (TCP4, AWS, LINE):
         data = bytearray(raw + bytes(1000))
@@ -109,14 +116,15 @@ def test_nothing_is_exported_or_kept(api: Api) -> None:
         data.extend(bytes(5000))
         assert header.raw == raw
         payload = raw + bytes(100000)
-        before = sys.getrefcount(payload)
+        before = references(payload)
         header = api.parse(payload)
-        assert sys.getrefcount(payload) == before
+        assert references(payload) == before
         assert header.raw == raw
 
 
 def test_memory_taken_by_a_parse(api: Api) -> None:
     """In front of 64 MiB no more is allocated than the header's size and the object."""
+    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy has none")
     large = memoryview(bytearray(64 << 20))
     for raw in (TCP4, AWS, LINE):
         large[: len(raw)] = raw

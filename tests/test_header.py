@@ -201,11 +201,12 @@ def test_encode_v1_as_v2(api: Api) -> None:
     assert api.parse(b"PROXY UNKNOWN 1 2\r\n").encode(2) == v2(0x21, 0, b"")
 
 
+@pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy tells no sizes")
 def test_memory(api: Api) -> None:
-    """A v2 TCP4 header takes at most 160 bytes, with all that it owns."""
+    """A v2 TCP4 header takes at most 160 bytes, by cffi with the core's struct on top."""
     header = api.parse(PLAIN)
     size = sys.getsizeof(header)
-    if api.name == "python":
+    if api.name != "cython":
         size += sys.getsizeof(header.raw)
     assert size <= 160
 

@@ -1,0 +1,227 @@
+"""The backend over the C core by cffi, for PyPy."""
+
+# mypy: disable-error-code="no-any-return"  # what comes out of C has no types
+
+from __future__ import annotations
+
+import os
+
+from fastppv2 import header as interface
+from fastppv2._arguments import plan
+from fastppv2._cffi_core import ffi, lib
+from fastppv2._spec import (
+    ADDRESS_TEXT_SIZE,
+    IPV6_SIZE,
+    MAX_SIZE,
+    V2_HEAD_SIZE,
+    Command,
+    Detected,
+    Family,
+    TLVType,
+    Transport,
+)
+from fastppv2.errors import SEEN_SIZE, check_max_size, copy_header, fail, view_of
+from fastppv2.header import SSL, TLV
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+    from fastppv2.header import Address
+
+__all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
+
+# A member looked up through its class costs ten times as much.
+_UNSPEC, _UNIX, _NOOP = int(Family.UNSPEC), int(Family.UNIX), int(TLVType.NOOP)
+_COMMANDS, _FAMILIES, _TRANSPORTS = tuple(Command), tuple(Family), tuple(Transport)
+_DETECTED = tuple(Detected)
+
+# A type that is spelled out at each use is looked up each time.
+_new = ffi.new
+_HEADER, _ERROR = ffi.typeof("fpp_header *"), ffi.typeof("fpp_error *")
+_TEXT = ffi.typeof(f"char[{ADDRESS_TEXT_SIZE}]")
+
+crc32c_kind: str = ffi.string(lib.fpp_crc32c_kind()).decode()
+
+
+class Header(interface.Header):
+    """A header as this backend holds it; see ``fastppv2.header.Header``."""
+
+    __slots__ = ("_fields", "_raw")
+
+    _fields: Any  # fpp_header *
+    _raw: bytes
+
+    def __init__(self) -> None:
+        raise TypeError("a Header comes from parse() or Parser")
+
+    @property
+    def version(self) -> int:
+        return self._fields.version
+
+    @property
+    def command(self) -> Command:
+        return _COMMANDS[self._fields.command]
+
+    @property
+    def family(self) -> Family:
+        return _FAMILIES[self._fields.family]
+
+    @property
+    def transport(self) -> Transport:
+        return _TRANSPORTS[self._fields.transport]
+
+    @property
+    def source(self) -> Address:
+        fields = self._fields
+        if fields.family == _UNIX:
+            return _path(self._raw, fields.source_path)
+        return _endpoint(fields.family, fields.source, fields.source_port)
+
+    @property
+    def destination(self) -> Address:
+        fields = self._fields
+        if fields.family == _UNIX:
+            return _path(self._raw, fields.destination_path)
+        return _endpoint(fields.family, fields.destination, fields.destination_port)
+
+    @property
+    def size(self) -> int:
+        return len(self._raw)
+
+    @property
+    def raw(self) -> bytes:
+        return self._raw
+
+    @property
+    def tlvs(self) -> tuple[TLV, ...]:
+        return _read_tlvs(self._raw, self._fields.tlvs)
+
+    @property
+    def ssl(self) -> SSL | None:
+        return interface.first(self.tlvs, TLVType.SSL, _read_ssl)
+
+    @staticmethod
+    def _build(*ends: Address, command: int | None = None, version: int) -> bytes:
+        return build(*ends, command=command, version=version)
+
+
+def _endpoint(family: int, address: Any, port: int) -> Address:
+    if family == _UNSPEC:
+        return None
+    text = _new(_TEXT)
+    size = lib.fpp_format_address(text, family, address)
+    return ffi.unpack(text, size).decode(), port
+
+
+def _path(raw: bytes, span: Any) -> Address:
+    name = _slice(raw, span)
+    return name if name.startswith(b"\0") else os.fsdecode(name)
+
+
+def _slice(data: bytes, span: Any) -> bytes:
+    return data[span.offset : span.offset + span.length]
+
+
+def _read_tlvs(data: bytes, chain: Any) -> tuple[TLV, ...]:
+    """The TLVs of a whole chain, without NOOP."""
+    rest, tlv, tlvs = ffi.new("fpp_span *", chain), ffi.new("fpp_tlv *"), []
+    while lib.fpp_tlv_next(data, rest, tlv):
+        if tlv.type != _NOOP:
+            tlvs.append(TLV(tlv.type, _slice(data, tlv.value)))
+    return tuple(tlvs)
+
+
+def _read_ssl(value: bytes) -> SSL | None:
+    ssl = ffi.new("fpp_ssl *")
+    if not lib.fpp_ssl_open(value, (0, len(value)), ssl):
+        return None
+    return SSL(ssl.client, ssl.verify, _read_tlvs(value, ssl.tlvs))
+
+
+def detect(data: Buffer, /) -> Detected:
+    """Which version ``data``, any contiguous bytes-like object, starts, if it can at all.
+
+    ``V1`` once 5 bytes match, ``V2`` once 12 match, ``MISSING`` as soon as neither can come,
+    else ``UNDECIDED`` (2.2: "identifying the protocol version is easy").
+    """
+    if type(data) is not bytes:
+        data = bytes(view_of(data)[:V2_HEAD_SIZE])
+    return _DETECTED[lib.fpp_detect(data, len(data))]
+
+
+def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
+    """The header at the start of ``data``, any contiguous bytes-like object.
+
+    The payload behind it is left alone: it starts at ``header.size``. ``max_size`` (bytes, 16
+    to 65551) bounds v2 headers; a v1 line never exceeds 107 bytes.
+
+    Raises ``IncompleteHeaderError`` (``.needed`` bytes in all before trying again),
+    ``MissingHeaderError``, or ``InvalidHeaderError`` (``.offset``) and its ``ChecksumError``
+    and ``HeaderTooLargeError``. Section 2 of the specification; the checks run in the order
+    signature, version, command, family and transport, length, ``max_size``, completeness, TLVs
+    from left to right, checksum.
+    """
+    if max_size is not MAX_SIZE:
+        check_max_size(max_size)
+    if type(data) is not bytes:
+        data = copy_header(view_of(data), max_size)
+    fields, why = _new(_HEADER), _new(_ERROR)
+    # cffi hands over bytes where they are, and lets other threads run meanwhile.
+    status = lib.fpp_parse(data, len(data), max_size, fields, why)
+    if status:
+        seen = data[why.offset : why.offset + SEEN_SIZE]
+        fail(status, why.offset, len(data), why.needed, seen)
+    header = object.__new__(Header)
+    header._fields = fields
+    header._raw = data[: fields.size]
+    return header
+
+
+def build(
+    source: Address = None,
+    destination: Address = None,
+    *,
+    version: int = 2,
+    command: int | None = None,
+    transport: int = Transport.STREAM,
+    tlvs: Iterable[tuple[int, bytes]] = (),
+    checksum: bool = False,
+) -> bytes:
+    """The bytes of a header.
+
+    ``source`` and ``destination``: ``(host, port)`` or the longer tuple of ``getpeername()``,
+    the host as text or ``ipaddress`` object; ``str`` or ``bytes`` for UNIX; None for LOCAL (v2)
+    or UNKNOWN (v1), and with ``command=Command.PROXY`` in v2 for PROXY without addresses.
+    ``tlvs``: ``(type, bytes)`` pairs in order. ``checksum`` fills the CRC32C TLV, which is put
+    first unless ``tlvs`` has one (2.2.3).
+
+    Raises ValueError or TypeError that names the argument.
+    """
+    fields = plan(source, destination, version, command, transport, tlvs, checksum)
+    # By family the ends are addresses or paths, and the core reads either the ones or the others.
+    header = _new(_HEADER)
+    header.version = fields.version
+    header.command = fields.command
+    header.family = fields.family
+    header.transport = fields.transport
+    header.source_port = fields.source_port
+    header.destination_port = fields.destination_port
+    header.source = fields.source[:IPV6_SIZE]
+    header.destination = fields.destination[:IPV6_SIZE]
+    header.source_path = (0, len(fields.source))
+    header.destination_path = (len(fields.source), len(fields.destination))
+    # The core does not own the values: what is in this list stays where it is.
+    held = [(type, len(value), ffi.from_buffer("uint8_t[]", value)) for type, value in fields.tlvs]
+    items = ffi.new("fpp_tlv_in[]", held)
+    flags = lib.FPP_BUILD_CHECKSUM if fields.checksum else 0
+    arguments = (header, fields.source + fields.destination, items, len(held), flags)
+    size = lib.fpp_build(ffi.NULL, 0, *arguments)
+    if size == 0:
+        raise SystemError("the C core refused what plan() had passed")
+    out = ffi.new("uint8_t[]", size)
+    lib.fpp_build(out, size, *arguments)
+    return ffi.buffer(out)[:]
