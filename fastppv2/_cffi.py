@@ -1,6 +1,7 @@
 """The backend over the C core by cffi, for PyPy."""
 
-# mypy: disable-error-code="no-any-return"  # what comes out of C has no types
+# What comes out of C has no types.
+# mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
 

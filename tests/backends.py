@@ -19,7 +19,6 @@ from fastppv2 import Detected, Header
 from fastppv2 import Parser as ActiveParser
 from fastppv2._backend import MODULES
 
-
 # Cython's extensions are for CPython.
 NAMES = [name for name in MODULES if name != "cython" or sys.implementation.name == "cpython"]
 

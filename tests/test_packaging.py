@@ -16,11 +16,13 @@ from shipped import (
     Installed,
     contents,
     environment,
+    install,
     only_where_it_builds,
     pip_wheel,
     run,
     succeeded,
 )
+from tools import require_tool
 
 pytestmark = only_where_it_builds
 SUFFIXES = (".py", ".pyi", ".pxd", ".typed")
@@ -35,6 +37,12 @@ INFORMATION = {
 MAX_WHEEL_SIZE = 200_000
 
 
+@pytest.fixture(scope="module")
+def with_cffi(builder: Path, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    require_tool("cc")
+    return install(builder, sdist, tmp_path_factory.mktemp("with_cffi"), FASTPPV2_CFFI="1")
+
+
 def test_the_sdist_holds_the_repository(sdist: Path, sources: set[str]) -> None:
     with tarfile.open(sdist) as archive:
         found = {member.name.partition("/")[2] for member in archive if member.isfile()}
@@ -45,14 +53,15 @@ def test_the_sdist_holds_the_repository(sdist: Path, sources: set[str]) -> None:
 
 
 def test_wheels_hold_what_runs_and_the_core_and_nothing_else(
-    compiled: Installed, pure: Installed, sources: set[str]
+    compiled: Installed, with_cffi: Installed, pure: Installed, sources: set[str]
 ) -> None:
     package = {n for n in sources if n.startswith("fastppv2/") and n.endswith(SUFFIXES)}
     core = {f"fastppv2/include/{n[5:]}" for n in sources if re.fullmatch(r"csrc/\w+\.[ch]", n)}
-    extension = f"fastppv2/_cython{EXTENSION_SUFFIXES[0]}"
+    cython, cffi = [f"fastppv2/{n}{EXTENSION_SUFFIXES[0]}" for n in ("_cython", "_cffi_core")]
     assert {"fastppv2/py.typed", "fastppv2/_cython.pyi", "fastppv2/core.pxd"} <= package
     assert {"fastppv2/include/fastppv2.h", "fastppv2/include/spec.h"} <= core
-    for wheel, expected in ((compiled.wheel, {extension}), (pure.wheel, set())):
+    for installed, expected in ((compiled, {cython}), (with_cffi, {cython, cffi}), (pure, set())):
+        wheel = installed.wheel
         name, version, *_ = wheel.name.split("-")
         information = {f"{name}-{version}.dist-info/{n}" for n in INFORMATION}
         assert set(contents(wheel)) == package | core | information | expected
@@ -86,6 +95,16 @@ def test_wheel_with_a_compiler(compiled: Installed) -> None:
     backend, path = succeeded(compiled.run(program)).split()
     assert backend == "cython"
     assert Path(path).is_relative_to(compiled.python.parent.parent)
+
+
+def test_wheel_with_cffi(with_cffi: Installed) -> None:
+    """It is not the default here; what it lacks in an environment with nothing else is named."""
+    assert succeeded(with_cffi.run("import fastppv2; print(fastppv2.backend)")).strip() == "cython"
+    failed = with_cffi.run("import fastppv2", FASTPPV2_BACKEND="cffi")
+    assert failed.stderr.splitlines()[-1] == (
+        "ImportError: FASTPPV2_BACKEND=cffi: No module named '_cffi_backend'; install "
+        "fastppv2[cffi] with FASTPPV2_CFFI=1 and a C compiler at hand, or unset it"
+    )
 
 
 def test_the_import_is_light(compiled: Installed, pure: Installed) -> None:
