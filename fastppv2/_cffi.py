@@ -10,6 +10,8 @@ import os
 from fastppv2 import header as interface
 from fastppv2._arguments import plan
 from fastppv2._cffi_core import ffi, lib
+from fastppv2._networks import Members
+from fastppv2._queue import Queue
 from fastppv2._spec import (
     ADDRESS_TEXT_SIZE,
     IPV6_SIZE,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from fastppv2.header import Address
 
-__all__ = ["Header", "build", "crc32c_kind", "detect", "parse"]
+__all__ = ["Header", "Members", "Queue", "build", "crc32c_kind", "detect", "parse"]
 
 # A member looked up through its class costs ten times as much.
 _UNSPEC, _UNIX, _NOOP = int(Family.UNSPEC), int(Family.UNIX), int(TLVType.NOOP)

@@ -31,7 +31,7 @@ else:
 
 PREFIX = "FASTPPV2_"
 EVERYONE = "everyone"
-_OTHERS = ("TLS", "LISTEN", "BACKEND", "NO_EXTENSIONS")
+_OTHERS = ("TLS", "LISTEN", "BACKEND", "NO_EXTENSIONS", "CFFI")
 KNOWN = tuple([PREFIX + name for name in (*map(str.upper, SETTINGS), *_OTHERS)])
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 

@@ -142,12 +142,12 @@ def test_an_unknown_variable() -> None:
         "FASTPPV2_TRUSTED, FASTPPV2_UNTRUSTED, FASTPPV2_HEADER, FASTPPV2_WAIT, "
         "FASTPPV2_SOURCE_PRESERVED, FASTPPV2_VERSIONS, FASTPPV2_TIMEOUT, FASTPPV2_MAX_SIZE, "
         "FASTPPV2_MAX_PENDING, FASTPPV2_NESTED, FASTPPV2_REQUIRE_CHECKSUM, FASTPPV2_TLS, "
-        "FASTPPV2_LISTEN, FASTPPV2_BACKEND, FASTPPV2_NO_EXTENSIONS"
+        "FASTPPV2_LISTEN, FASTPPV2_BACKEND, FASTPPV2_NO_EXTENSIONS, FASTPPV2_CFFI"
     )
     with pytest.raises(ValueError, match=r"^FASTPPV2_TRUSTEED: ") as caught:
         read(TRUSTEED="10.0.0.0/8")
     assert str(caught.value) == f"FASTPPV2_TRUSTEED: unknown variable, known are {known}"
-    assert read(BACKEND="python", NO_EXTENSIONS="1") == read()
+    assert read(BACKEND="python", NO_EXTENSIONS="1", CFFI="1") == read()
     assert len(KNOWN) == len(set(KNOWN))
 
 
