@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from fastppv2._backend import MODULES
+from fastppv2._backend import EXTENSIONS, MODULES
 from fastppv2.parser import Parser
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def load() -> dict[str, ModuleType]:
         try:
             found[name] = import_module(module)
         except ModuleNotFoundError as error:
-            if error.name != module:
+            if error.name != EXTENSIONS.get(name):
                 raise
     return found
 

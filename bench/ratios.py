@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from multiprocessing import get_context
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+CPYTHON = sys.implementation.name == "cpython"  # elsewhere nothing of Cython's is measured
 MEGABYTES = 64
 SWEEPS = 5
 UNSTEADY = 0.05  # between the sweeps, of a ratio
@@ -42,7 +42,7 @@ _AT_LEAST = {
     ("parse, both ends", "v2 TCP6"): (50, 40),
     ("parse, both ends", "v1 TCP4"): (38, 30),
 }
-# On every version.
+# On every version of CPython.
 PURE_OVER_PEER = 3
 C_OVER_PURE = 15
 BUILD_OVER_PACK = {"v2 TCP4": 150, "v1 TCP4": 30}
@@ -76,12 +76,15 @@ class Bench:
     def __init__(self) -> None:
         self.backends = backends.load()
         self.peers, self.missing = peers.load()
-        if "cython" not in self.backends:
+        if CPYTHON and "cython" not in self.backends:
             self.missing.append("fastppv2._cython: not built")
 
     @cached_property
     def empty(self) -> Any:
         return native.empty_calls()
+
+    def _empty(self, data: Sequence[Any]) -> dict[str, Candidate]:
+        return {EMPTY: Candidate(timing.call, self.empty.f, data)} if CPYTHON else {}
 
     def left_out(self) -> list[str]:
         """What a package cannot take, with the reason."""
@@ -93,8 +96,10 @@ class Bench:
         return found
 
     def rows(self) -> Iterator[Row]:
+        if CPYTHON:
+            yield from self.empty_calls()
+            yield from self.core()
         for section in (
-            self.empty_calls,
             self.parse_bytes,
             self.parse_buffers,
             self.long_views,
@@ -104,7 +109,6 @@ class Bench:
             self.build,
         ):
             yield from section()
-        yield from self.core()
 
     def _each(
         self, loop: Callable[..., None], name: str, data: Sequence[Any]
@@ -118,11 +122,9 @@ class Bench:
         self, operation: str, name: str, kind: str, payload: bool, data: Sequence[Any]
     ) -> Iterator[Row]:
         """Each backend against the empty call, and against the one in Python."""
-        empty = Candidate(timing.call, self.empty.f, data)
         label = _input(kind, payload)
-        candidates = {EMPTY: empty, **self._each(timing.call, name, data)}
-        times = timing.measure(candidates)
-        for backend in self.backends:
+        times = timing.measure({**self._empty(data), **self._each(timing.call, name, data)})
+        for backend in self.backends if CPYTHON else ():
             ratio = times.ratio(backend, EMPTY)
             judged = backend == "cython" and not (payload and kind not in _JUDGED_WITH_PAYLOAD)
             floor = _of_version(_AT_MOST, (operation, kind)) if judged else None
@@ -223,8 +225,10 @@ class Bench:
         operation, floor = BOTH_ENDS, None
         if peer == PEER and backend == "cython":
             floor = _of_version(_AT_LEAST, (operation, kind))
-        elif peer == PEER and (kind not in WITH_CHECKSUM or crc32c_package == "crc32c"):
-            floor = PURE_OVER_PEER
+        # With a JIT the peers are quick, too.
+        elif peer == PEER and backend == "python" and CPYTHON:
+            if kind not in WITH_CHECKSUM or crc32c_package == "crc32c":
+                floor = PURE_OVER_PEER
         ratio = times.ratio(peer, backend)
         return Row("peers", backend, operation, kind, peer, ratio, True, floor)
 
@@ -291,8 +295,8 @@ def measure() -> Results:
     """
     bench, where, sweeps = Bench(), environment(), []
     for number in range(1, SWEEPS + 1):
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            sweeps.append(process.submit(_sweep, number).result())
+        with get_context("spawn").Pool(1) as process:
+            sweeps.append(process.apply(_sweep, (number,)))
     return Results(where, bench.missing, bench.left_out(), merged(sweeps))
 
 
