@@ -42,9 +42,7 @@ class CFFIExtension(Extension):
         for header in ("csrc/spec.h", "csrc/fastppv2.h"):
             _, declarations = Path(header).read_text().split(DECLARATIONS)
             ffi.cdef(declarations.partition("\n#")[0])
-        # One translation unit: calls between the files of the core vanish.
-        files = sorted(os.path.basename(path) for path in glob("csrc/*.c"))
-        ffi.set_source(self.name, "".join([f'#include "{file}"\n' for file in files]))
+        ffi.set_source(self.name, '#include "fastppv2_all.h"')
         Path(directory).mkdir(parents=True, exist_ok=True)
         self.sources = [str(Path(directory, f"{self.name}.c"))]
         ffi.emit_c_code(self.sources[0])

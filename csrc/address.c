@@ -1,5 +1,6 @@
 /* IPv4 and IPv6 addresses as text: canonical dotted quads, RFC 4291 in, RFC 5952 out. */
 #include "core.h"
+#include "quad.h"
 
 enum { GROUPS = FPP_IPV6_SIZE / 2, NO_GAP = FPP_IPV6_SIZE + 1 };
 
@@ -10,103 +11,6 @@ static const uint8_t HEX[256] = {
     ['A'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
     ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
 };
-
-/* The longest dotted quad has 15 bytes. Four are loaded up to where each number ends; and where a
- * text has not four of them in its first 15 bytes, the missing ones end behind it. */
-enum { QUAD_BEFORE = 4, QUAD_SIZE = 16, QUAD_WINDOW = QUAD_BEFORE + QUAD_SIZE + 4 };
-enum { ENDS_BEHIND = 0xF << (QUAD_SIZE - 1) };
-
-/* By the number of digits: where they stand in the four bytes that end with them, and the least
- * value without a heading zero. No digit, or more than three, would have to be worth TOO_MUCH,
- * which no value less than 1000 reaches: the difference sets the highest of its 16 bits. */
-enum { TOO_MUCH = 0x8000 };
-static const struct {
-    uint32_t digits, least;
-} NUMBER[32] = {
-    {0, TOO_MUCH}, {0xFF000000u, 0}, {0xFFFF0000u, 10}, {0xFFFFFF00u, 100},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},     {0, TOO_MUCH},
-    {0, TOO_MUCH}, {0, TOO_MUCH},    {0, TOO_MUCH},
-};
-
-/* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the
- * upper 16 of its 32 bits. Below it stands something harmless. */
-static uint64_t weigh(uint64_t digits)
-{
-    uint64_t tens = digits & 0x00FF00FF00FF00FFu;
-    uint64_t others = digits >> 8 & 0x00FF00FF00FF00FFu;
-    return tens * 10 + others * (1 + (100u << 16));
-}
-
-/* Reading a quad: the text from window + QUAD_BEFORE on, the ends of its numbers as marks, where
- * the next number starts, and all that was wrong so far. */
-typedef struct {
-    const uint8_t *window;
-    uint32_t ends;
-    uint32_t misplaced;
-    size_t start;
-    uint64_t wrong;
-} quad;
-
-static inline size_t next_end(quad *q)
-{
-    size_t end = fpp_first_mark(q->ends);
-    q->ends &= q->ends - 1;
-    return end;
-}
-
-static inline uint64_t digits_of(const quad *q, size_t length, size_t end)
-{
-    return (fpp_load4(q->window + end) ^ 0x30303030u) & NUMBER[length].digits;
-}
-
-/* Two numbers with a dot between them, in bits 16 and 48 of what is returned. */
-static inline uint64_t read_pair(quad *q)
-{
-    size_t dot = next_end(q);
-    size_t end = next_end(q);
-    size_t low = dot - q->start;
-    size_t high = end - dot - 1;
-    uint64_t values = weigh(digits_of(q, low, dot) | digits_of(q, high, end) << 32);
-    uint64_t least = (uint64_t)NUMBER[low].least << 16 | (uint64_t)NUMBER[high].least << 48;
-    q->misplaced |= q->window[QUAD_BEFORE + dot] ^ (uint32_t)'.';
-    q->wrong |= values | (values - least);
-    q->start = end + 1;
-    return values;
-}
-
-/* The ends of all four numbers are found at once, and then they are read two by two, with what is
- * wrong gathered on the way: the lengths of numbers cannot be predicted, so reading one after the
- * other would wait for each in turn, and branches would be guessed wrong. */
-static inline uint32_t read_quad(const uint8_t window[QUAD_WINDOW], uint8_t address[FPP_IPV4_SIZE])
-{
-    quad q = {window, fpp_non_digits16(window + QUAD_BEFORE) | ENDS_BEHIND, 0, 0, 0};
-    uint64_t first = read_pair(&q);
-    q.misplaced |= window[QUAD_BEFORE + q.start - 1] ^ (uint32_t)'.';
-    uint64_t second = read_pair(&q);
-    if ((q.wrong & 0xFF000000FF000000u) != 0 || q.misplaced != 0)
-        return 0;
-    address[0] = (uint8_t)(first >> 16);
-    address[1] = (uint8_t)(first >> 48);
-    address[2] = (uint8_t)(second >> 16);
-    address[3] = (uint8_t)(second >> 48);
-    return (uint32_t)q.start - 1;
-}
-
-uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE])
-{
-    uint8_t copy[QUAD_WINDOW];
-    const uint8_t *window = copy;
-    if (at >= QUAD_BEFORE && fpp_has(text, at - QUAD_BEFORE, QUAD_WINDOW)) {
-        window = fpp_at(text, at - QUAD_BEFORE, QUAD_WINDOW);
-    } else { /* near an end of the text */
-        uint32_t left = at < text.length ? text.length - at : 0;
-        memset(copy, 0, sizeof copy);
-        fpp_copy(copy + QUAD_BEFORE, text, at, left < QUAD_SIZE ? left : QUAD_SIZE);
-    }
-    return read_quad(window, address);
-}
 
 /* Up to four hexadecimal digits: how many. Most groups have all four. */
 static uint32_t read_group(fpp_view text, uint32_t at, uint32_t *value)
@@ -215,13 +119,22 @@ static size_t format_ipv4(char out[FPP_IPV4_SIZE * 4], const uint8_t *address)
     return size - 1; /* the last dot is not part of it */
 }
 
-/* Four hexadecimal digits, the heading zeros shifted out; how many are left. Each nibble is spread to a byte; those above 9 are moved on from '9' to 'a'. */
-static size_t format_group(char out[4], uint32_t group)
+/* Two groups as eight hexadecimal digits, the first of them in the lowest byte: each nibble is
+ * spread to a byte, and those above 9 are moved on from '9' to 'a'. */
+static uint64_t hex_digits(const uint8_t bytes[4])
 {
-    uint32_t nibbles = group >> 12 | (group & 0xF00) | (group & 0xF0) << 12 | (group & 0xF) << 24;
-    uint32_t letters = (nibbles + 0x06060606u) >> 4 & 0x01010101u;
+    uint64_t value = fpp_load4(bytes);
+    value = (value | value << 16) & 0x0000FFFF0000FFFFu;
+    value = (value | value << 8) & 0x00FF00FF00FF00FFu;
+    value = (value >> 4 | value << 8) & 0x0F0F0F0F0F0F0F0Fu;
+    uint64_t letters = (value + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+    return value + 0x3030303030303030u + letters * ('a' - '9' - 1);
+}
+
+/* One group, the heading zeros shifted out: how many digits are left. */
+static size_t format_group(char out[4], uint32_t text, uint32_t group)
+{
     uint32_t digits = 1u + (group > 0xF) + (group > 0xFF) + (group > 0xFFF);
-    uint32_t text = nibbles + 0x30303030u + letters * ('a' - '9' - 1);
     text >>= 8 * (4 - digits);
     for (uint32_t i = 0; i < 4; i++)
         out[i] = (char)(text >> (8 * i) & 0xFF);
@@ -244,11 +157,12 @@ static uint32_t longest_run(const uint16_t groups[GROUPS], uint32_t *start)
 }
 
 /* Returns the size with one colon too many behind the last group. */
-static size_t format_groups(char *out, const uint16_t *groups, uint32_t count)
+static size_t format_groups(char *out, const uint32_t *texts, const uint16_t *groups,
+                            uint32_t count)
 {
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
-        size += format_group(out + size, groups[i]);
+        size += format_group(out + size, texts[i], groups[i]);
         out[size++] = ':';
     }
     return size;
@@ -258,6 +172,7 @@ static size_t format_ipv6(char *out, const uint8_t *address)
 {
     static const uint8_t MAPPED[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     uint16_t groups[GROUPS];
+    uint32_t texts[GROUPS];
     uint32_t zeros = 0;
     if (memcmp(address, MAPPED, sizeof MAPPED) == 0) { /* RFC 5952 5: dotted where it is known */
         memcpy(out, "::ffff:", 7);
@@ -267,16 +182,22 @@ static size_t format_ipv6(char *out, const uint8_t *address)
         groups[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
         zeros |= (uint32_t)(groups[i] == 0) << i;
     }
+    for (uint32_t i = 0; i < GROUPS; i += 2) {
+        uint64_t pair = hex_digits(address + 2 * i);
+        texts[i] = (uint32_t)pair;
+        texts[i + 1] = (uint32_t)(pair >> 32);
+    }
     if ((zeros & zeros >> 1) == 0) /* "must not be used to shorten just one 16-bit 0 field" */
-        return format_groups(out, groups, GROUPS) - 1;
+        return format_groups(out, texts, groups, GROUPS) - 1;
     uint32_t start = 0;
     uint32_t run = longest_run(groups, &start);
     uint32_t behind = start + run;
-    size_t size = start > 0 ? format_groups(out, groups, start) - 1 : 0;
+    size_t size = start > 0 ? format_groups(out, texts, groups, start) - 1 : 0;
     out[size++] = ':';
     out[size++] = ':';
-    return behind < GROUPS ? size + format_groups(out + size, groups + behind, GROUPS - behind) - 1
-                           : size;
+    if (behind == GROUPS)
+        return size;
+    return size + format_groups(out + size, texts + behind, groups + behind, GROUPS - behind) - 1;
 }
 
 size_t fpp_format_address(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uint8_t *address)

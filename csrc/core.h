@@ -27,19 +27,47 @@ static inline uint32_t fpp_non_digits(uint64_t text)
     return (uint32_t)(marks * 0x0102040810204080u >> 56);
 }
 
-/* Likewise for sixteen bytes, which every x86-64 compares at once: '0'..'9' are what is at least
- * 0x80 - 10 as a signed byte once '0' has become 0x80 - 10. */
-static inline uint32_t fpp_non_digits16(const uint8_t text[16])
+/* Likewise for each that equals byte. */
+static inline uint32_t fpp_equal8(uint64_t text, uint8_t byte)
 {
+    uint64_t differ = text ^ (0x0101010101010101u * byte);
+    uint64_t marks = ~(differ | ((differ & 0x7F7F7F7F7F7F7F7Fu) + 0x7F7F7F7F7F7F7F7Fu)) >> 7 &
+                     0x0101010101010101u;
+    return (uint32_t)(marks * 0x0102040810204080u >> 56);
+}
+
+/* Both for sixteen bytes, which every x86-64 compares at once: '0'..'9' are what is at least
+ * 0x80 - 10 as a signed byte once '0' has become 0x80 - 10. */
 #if defined(__SSE2__) && !defined(FPP_PORTABLE)
+static inline __m128i fpp_load16(const uint8_t text[16])
+{
     __m128i bytes;
     memcpy(&bytes, text, sizeof bytes);
-    __m128i moved = _mm_add_epi8(bytes, _mm_set1_epi8((char)(0x7F - '9')));
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_set1_epi8(0x7F - 9), moved));
-#else
-    return fpp_non_digits(fpp_load8(text)) | fpp_non_digits(fpp_load8(text + 8)) << 8;
-#endif
+    return bytes;
 }
+
+static inline uint32_t fpp_non_digits16(const uint8_t text[16])
+{
+    __m128i moved = _mm_add_epi8(fpp_load16(text), _mm_set1_epi8((char)(0x7F - '9')));
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(_mm_set1_epi8(0x7F - 9), moved));
+}
+
+static inline uint32_t fpp_equal16(const uint8_t text[16], uint8_t byte)
+{
+    __m128i equal = _mm_cmpeq_epi8(fpp_load16(text), _mm_set1_epi8((char)byte));
+    return (uint32_t)_mm_movemask_epi8(equal);
+}
+#else
+static inline uint32_t fpp_non_digits16(const uint8_t text[16])
+{
+    return fpp_non_digits(fpp_load8(text)) | fpp_non_digits(fpp_load8(text + 8)) << 8;
+}
+
+static inline uint32_t fpp_equal16(const uint8_t text[16], uint8_t byte)
+{
+    return fpp_equal8(fpp_load8(text), byte) | fpp_equal8(fpp_load8(text + 8), byte) << 8;
+}
+#endif
 
 /* The place of the lowest mark; there is one. */
 static inline uint32_t fpp_first_mark(uint32_t marks)
@@ -55,7 +83,6 @@ static inline uint32_t fpp_first_mark(uint32_t marks)
 }
 
 /* address.c: text at offset at; the number of bytes read, or 0. */
-uint32_t fpp_ipv4_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV4_SIZE]);
 uint32_t fpp_ipv6_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV6_SIZE]);
 
 /* crc32c.c: the portable twin, for the tests. */

@@ -1,5 +1,6 @@
 /* The text line (2.1). */
 #include "core.h"
+#include "quad.h"
 
 enum {
     SPACE_OFFSET = FPP_SIGNATURE_V1_SIZE,
@@ -102,29 +103,37 @@ static int judge_line(fpp_view input, int unknown, uint32_t *size, fpp_error *wh
     return fpp_incomplete(why, needed > FPP_V1_MIN_SIZE ? needed : FPP_V1_MIN_SIZE);
 }
 
+static int parse_unknown(fpp_view input, fpp_header *out, fpp_error *why)
+{
+    int status = judge_line(input, 1, &out->size, why);
+    out->tlvs.offset = out->size;
+    return status;
+}
+
 /* Nearly every line is right, so it is read before its end is looked for; only where that fails
  * does it matter whether the line is whole (2.1: "the receiver must wait for the CRLF sequence
  * before starting to decode the addresses"). */
-int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
+static int parse_addresses(fpp_view input, fpp_header *out, fpp_error *why)
 {
-    if (input.length > SPACE_OFFSET && fpp_u8(input, SPACE_OFFSET) != ' ')
-        return fpp_fault(why, FPP_STATUS_V1_SPACE, SPACE_OFFSET);
-    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY};
     fpp_error field;
     int status = read_fields(input, out, &field);
     if (status == FPP_STATUS_OK && out->size <= FPP_V1_MAX_SIZE) {
         out->tlvs.offset = out->size;
         return FPP_STATUS_OK;
     }
-    int unknown = is_unknown(input);
-    uint32_t size = 0;
-    int line = judge_line(input, unknown, &size, why);
-    if (line != FPP_STATUS_OK)
-        return line;
-    *why = field;
-    if (!unknown)
+    uint32_t size;
+    int line = judge_line(input, 0, &size, why);
+    if (line == FPP_STATUS_OK) {
+        *why = field;
         return status;
-    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY, .size = size};
-    out->tlvs.offset = size;
-    return FPP_STATUS_OK;
+    }
+    return line;
+}
+
+int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
+{
+    if (input.length > SPACE_OFFSET && fpp_u8(input, SPACE_OFFSET) != ' ')
+        return fpp_fault(why, FPP_STATUS_V1_SPACE, SPACE_OFFSET);
+    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY};
+    return is_unknown(input) ? parse_unknown(input, out, why) : parse_addresses(input, out, why);
 }

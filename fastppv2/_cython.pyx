@@ -29,13 +29,7 @@ from fastppv2.header import SSL, TLV
 cdef extern from *:
     # One translation unit: calls between the files of the core vanish.
     """
-    #include "address.c"
-    #include "build.c"
-    #include "crc32c.c"
-    #include "parse.c"
-    #include "tlv.c"
-    #include "v1.c"
-    #include "v2.c"
+    #include "fastppv2_all.h"
     """
 
 cdef extern from "Python.h":

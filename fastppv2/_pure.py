@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T", bound="Header")
     # How a header of that kind is made, where its TLVs begin, and its size without TLVs.
-    Kind = tuple[Callable[[], "Header"], Callable[[bytes], int], int]
+    _Kind = tuple[Callable[[], "Header"], Callable[[bytes], int], int]
 
 __all__ = ["Header", "Members", "Queue", "build", "crc32c_kind", "detect", "parse"]
 
@@ -494,11 +494,11 @@ def _check_line_ends(data: bytes, stop: int) -> None:
 # Version 2: the binary header (2.2).
 
 
-def _kind(kind: type[_T], family: Family = Family.UNSPEC) -> Kind:
+def _kind(kind: type[_T], family: Family = Family.UNSPEC) -> _Kind:
     return _maker(kind), kind._tlvs_at, V2_HEAD_SIZE + BLOCK_SIZE[family]
 
 
-def _kinds() -> dict[bytes, Kind]:
+def _kinds() -> dict[bytes, _Kind]:
     """By the 13th and 14th byte, of those that are defined."""
     local, unspec, half = _kind(_Local), _kind(_Unspec), _kind(_HalfUnspec)
     blocks = {
