@@ -225,10 +225,11 @@ class Bench:
         operation, floor = BOTH_ENDS, None
         if peer == PEER and backend == "cython":
             floor = _of_version(_AT_LEAST, (operation, kind))
-        # With a JIT the peers are quick, too.
-        elif peer == PEER and backend == "python" and CPYTHON:
-            if kind not in WITH_CHECKSUM or crc32c_package == "crc32c":
-                floor = PURE_OVER_PEER
+        elif (
+            peer == PEER and backend == "python" and CPYTHON
+        ):  # with a JIT the peers are quick, too
+            by_table = kind in WITH_CHECKSUM and crc32c_package != "crc32c"
+            floor = None if by_table else PURE_OVER_PEER
         ratio = times.ratio(peer, backend)
         return Row("peers", backend, operation, kind, peer, ratio, True, floor)
 

@@ -28,12 +28,14 @@ from fastppv2.header import SSL, TLV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
 
     from typing_extensions import Buffer
 
     from fastppv2.header import Address
+
+    _T = TypeVar("_T")
 
 __all__ = ["Header", "Members", "Queue", "build", "crc32c_kind", "detect", "parse"]
 
@@ -42,10 +44,35 @@ _UNSPEC, _UNIX, _NOOP = int(Family.UNSPEC), int(Family.UNIX), int(TLVType.NOOP)
 _COMMANDS, _FAMILIES, _TRANSPORTS = tuple(Command), tuple(Family), tuple(Transport)
 _DETECTED = tuple(Detected)
 
-# A type that is spelled out at each use is looked up each time.
-_new = ffi.new
-_HEADER, _ERROR = ffi.typeof("fpp_header *"), ffi.typeof("fpp_error *")
-_TEXT = ffi.typeof(f"char[{ADDRESS_TEXT_SIZE}]")
+
+class _Room:
+    """What the core writes to, used again and again.
+
+    Memory of ``ffi.new`` is freed by a finalizer, which PyPy runs late, and never where the
+    garbage collector is off.
+    """
+
+    __slots__ = ("fields", "rest", "ssl", "text", "tlv", "why")
+
+    def __init__(self) -> None:
+        self.fields = ffi.new("fpp_header *")
+        self.rest = ffi.new("fpp_span *")
+        self.ssl = ffi.new("fpp_ssl *")
+        self.text = ffi.new("char[]", ADDRESS_TEXT_SIZE)
+        self.tlv = ffi.new("fpp_tlv *")
+        self.why = ffi.new("fpp_error *")
+
+
+# Those that no thread uses: to take one off a list, or to put it back, is one step for all threads.
+_rooms: list[_Room] = []
+
+
+def _room() -> _Room:
+    try:
+        return _rooms.pop()
+    except IndexError:
+        return _Room()
+
 
 crc32c_kind: str = ffi.string(lib.fpp_crc32c_kind()).decode()
 
@@ -53,43 +80,44 @@ crc32c_kind: str = ffi.string(lib.fpp_crc32c_kind()).decode()
 class Header(interface.Header):
     """A header as this backend holds it; see ``fastppv2.header.Header``."""
 
-    __slots__ = ("_fields", "_raw")
+    __slots__ = ("_raw",)
 
-    _fields: Any  # fpp_header *
     _raw: bytes
 
     def __init__(self) -> None:
         raise TypeError("a Header comes from parse() or Parser")
 
+    def _found(self, read: Callable[[bytes, _Room], _T]) -> _T:
+        """What the parser found, found again."""
+        room, raw = _room(), self._raw
+        lib.fpp_parse(raw, len(raw), MAX_SIZE, room.fields, room.why)
+        result = read(raw, room)
+        _rooms.append(room)
+        return result
+
     @property
     def version(self) -> int:
-        return self._fields.version
+        return self._found(_version)
 
     @property
     def command(self) -> Command:
-        return _COMMANDS[self._fields.command]
+        return self._found(_command)
 
     @property
     def family(self) -> Family:
-        return _FAMILIES[self._fields.family]
+        return self._found(_family)
 
     @property
     def transport(self) -> Transport:
-        return _TRANSPORTS[self._fields.transport]
+        return self._found(_transport)
 
     @property
     def source(self) -> Address:
-        fields = self._fields
-        if fields.family == _UNIX:
-            return _path(self._raw, fields.source_path)
-        return _endpoint(fields.family, fields.source, fields.source_port)
+        return self._found(_source)
 
     @property
     def destination(self) -> Address:
-        fields = self._fields
-        if fields.family == _UNIX:
-            return _path(self._raw, fields.destination_path)
-        return _endpoint(fields.family, fields.destination, fields.destination_port)
+        return self._found(_destination)
 
     @property
     def size(self) -> int:
@@ -101,7 +129,7 @@ class Header(interface.Header):
 
     @property
     def tlvs(self) -> tuple[TLV, ...]:
-        return _read_tlvs(self._raw, self._fields.tlvs)
+        return self._found(_tlvs)
 
     @property
     def ssl(self) -> SSL | None:
@@ -112,12 +140,45 @@ class Header(interface.Header):
         return build(*ends, command=command, version=version)
 
 
-def _endpoint(family: int, address: Any, port: int) -> Address:
+# What a header's properties read.
+
+
+def _version(raw: bytes, room: _Room) -> int:
+    return room.fields.version
+
+
+def _command(raw: bytes, room: _Room) -> Command:
+    return _COMMANDS[room.fields.command]
+
+
+def _family(raw: bytes, room: _Room) -> Family:
+    return _FAMILIES[room.fields.family]
+
+
+def _transport(raw: bytes, room: _Room) -> Transport:
+    return _TRANSPORTS[room.fields.transport]
+
+
+def _source(raw: bytes, room: _Room) -> Address:
+    fields = room.fields
+    if fields.family == _UNIX:
+        return _path(raw, fields.source_path)
+    return _endpoint(room, fields.source, fields.source_port)
+
+
+def _destination(raw: bytes, room: _Room) -> Address:
+    fields = room.fields
+    if fields.family == _UNIX:
+        return _path(raw, fields.destination_path)
+    return _endpoint(room, fields.destination, fields.destination_port)
+
+
+def _endpoint(room: _Room, address: Any, port: int) -> Address:
+    family = room.fields.family
     if family == _UNSPEC:
         return None
-    text = _new(_TEXT)
-    size = lib.fpp_format_address(text, family, address)
-    return ffi.unpack(text, size).decode(), port
+    size = lib.fpp_format_address(room.text, family, address)
+    return ffi.unpack(room.text, size).decode(), port
 
 
 def _path(raw: bytes, span: Any) -> Address:
@@ -125,24 +186,32 @@ def _path(raw: bytes, span: Any) -> Address:
     return name if name.startswith(b"\0") else os.fsdecode(name)
 
 
-def _slice(data: bytes, span: Any) -> bytes:
-    return data[span.offset : span.offset + span.length]
+def _tlvs(raw: bytes, room: _Room) -> tuple[TLV, ...]:
+    return _read_tlvs(raw, room.fields.tlvs, room)
 
 
-def _read_tlvs(data: bytes, chain: Any) -> tuple[TLV, ...]:
+def _read_tlvs(data: bytes, chain: Any, room: _Room) -> tuple[TLV, ...]:
     """The TLVs of a whole chain, without NOOP."""
-    rest, tlv, tlvs = ffi.new("fpp_span *", chain), ffi.new("fpp_tlv *"), []
+    tlvs, tlv, rest = [], room.tlv, room.rest
+    rest[0] = chain
     while lib.fpp_tlv_next(data, rest, tlv):
         if tlv.type != _NOOP:
             tlvs.append(TLV(tlv.type, _slice(data, tlv.value)))
     return tuple(tlvs)
 
 
+def _slice(data: bytes, span: Any) -> bytes:
+    return data[span.offset : span.offset + span.length]
+
+
 def _read_ssl(value: bytes) -> SSL | None:
-    ssl = ffi.new("fpp_ssl *")
-    if not lib.fpp_ssl_open(value, (0, len(value)), ssl):
-        return None
-    return SSL(ssl.client, ssl.verify, _read_tlvs(value, ssl.tlvs))
+    room = _room()
+    ssl, found = room.ssl, None
+    room.rest[0] = (0, len(value))
+    if lib.fpp_ssl_open(value, room.rest[0], ssl):
+        found = SSL(ssl.client, ssl.verify, _read_tlvs(value, ssl.tlvs, room))
+    _rooms.append(room)
+    return found
 
 
 def detect(data: Buffer, /) -> Detected:
@@ -172,15 +241,15 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
         check_max_size(max_size)
     if type(data) is not bytes:
         data = copy_header(view_of(data), max_size)
-    fields, why = _new(_HEADER), _new(_ERROR)
+    room = _room()
     # cffi hands over bytes where they are, and lets other threads run meanwhile.
-    status = lib.fpp_parse(data, len(data), max_size, fields, why)
+    status = lib.fpp_parse(data, len(data), max_size, room.fields, room.why)
+    size, offset, needed = room.fields.size, room.why.offset, room.why.needed
+    _rooms.append(room)
     if status:
-        seen = data[why.offset : why.offset + SEEN_SIZE]
-        fail(status, why.offset, len(data), why.needed, seen)
+        fail(status, offset, len(data), needed, data[offset : offset + SEEN_SIZE])
     header = object.__new__(Header)
-    header._fields = fields
-    header._raw = data[: fields.size]
+    header._raw = data[:size]
     return header
 
 
@@ -206,7 +275,7 @@ def build(
     """
     fields = plan(source, destination, version, command, transport, tlvs, checksum)
     # By family the ends are addresses or paths, and the core reads either the ones or the others.
-    header = _new(_HEADER)
+    header = ffi.new("fpp_header *")
     header.version = fields.version
     header.command = fields.command
     header.family = fields.family

@@ -203,7 +203,7 @@ def test_encode_v1_as_v2(api: Api) -> None:
 
 @pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy tells no sizes")
 def test_memory(api: Api) -> None:
-    """A v2 TCP4 header takes at most 160 bytes, by cffi with the core's struct on top."""
+    """A v2 TCP4 header takes at most 160 bytes, with all that it owns."""
     header = api.parse(PLAIN)
     size = sys.getsizeof(header)
     if api.name != "cython":
