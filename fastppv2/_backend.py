@@ -1,9 +1,9 @@
 """Which backend, and why.
 
 ``FASTPPV2_BACKEND`` forces one of them and fails loudly if it cannot be had. Unset, CPython takes
-the C core by Cython and PyPy by cffi, which is the fastest there (bench/README.md); both fall back
-to Python only where the extension is absent: one that is there and does not load is a broken build,
-and must not turn silently into a slow one.
+the C core by Cython and PyPy by cffi, as measured (bench/README.md); both fall back to Python only
+where the extension is absent: one that is there and does not load is a broken build, and must not
+turn silently into a slow one.
 """
 
 from __future__ import annotations

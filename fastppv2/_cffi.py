@@ -52,10 +52,11 @@ class _Room:
     garbage collector is off.
     """
 
-    __slots__ = ("fields", "rest", "ssl", "text", "tlv", "why")
+    __slots__ = ("fields", "header", "rest", "ssl", "text", "tlv", "why")
 
     def __init__(self) -> None:
         self.fields = ffi.new("fpp_header *")
+        self.header = ffi.new("uint8_t[]", MAX_SIZE)  # that is built
         self.rest = ffi.new("fpp_span *")
         self.ssl = ffi.new("fpp_ssl *")
         self.text = ffi.new("char[]", ADDRESS_TEXT_SIZE)
@@ -275,7 +276,8 @@ def build(
     """
     fields = plan(source, destination, version, command, transport, tlvs, checksum)
     # By family the ends are addresses or paths, and the core reads either the ones or the others.
-    header = ffi.new("fpp_header *")
+    room = _room()
+    header = room.fields
     header.version = fields.version
     header.command = fields.command
     header.family = fields.family
@@ -288,12 +290,12 @@ def build(
     header.destination_path = (len(fields.source), len(fields.destination))
     # The core does not own the values: what is in this list stays where it is.
     held = [(type, len(value), ffi.from_buffer("uint8_t[]", value)) for type, value in fields.tlvs]
-    items = ffi.new("fpp_tlv_in[]", held)
+    items = ffi.new("fpp_tlv_in[]", held) if held else ffi.NULL
     flags = lib.FPP_BUILD_CHECKSUM if fields.checksum else 0
-    arguments = (header, fields.source + fields.destination, items, len(held), flags)
-    size = lib.fpp_build(ffi.NULL, 0, *arguments)
-    if size == 0:
+    paths = fields.source + fields.destination
+    size = lib.fpp_build(room.header, MAX_SIZE, header, paths, items, len(held), flags)
+    built: bytes = ffi.buffer(room.header, size)[:]
+    _rooms.append(room)
+    if not built:
         raise SystemError("the C core refused what plan() had passed")
-    out = ffi.new("uint8_t[]", size)
-    lib.fpp_build(out, size, *arguments)
-    return ffi.buffer(out)[:]
+    return built
