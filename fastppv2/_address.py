@@ -67,11 +67,12 @@ def _are_canonical(first: str, second: str) -> bool:
     first_gap, second_gap = "::" in first, "::" in second
     if ":::" in pair or pair.count("::") != first_gap + second_gap:
         return False
+    # A gap "must not be used to shorten just one 16-bit 0 field" (4.2.2).
     colons = first.count(":")
-    if colons != 7 and not (first_gap and colons < 7):
+    if colons >= 7 if first_gap else colons != 7:
         return False
     colons = second.count(":")
-    return colons == 7 or (second_gap and colons < 7)
+    return colons < 7 if second_gap else colons == 7
 
 
 def _zeros_stand_alone(texts: str) -> bool:

@@ -104,3 +104,13 @@ def test_every_port(api: Api) -> None:
         header = api.parse(line)
         assert header.source == ("1.2.3.4", port)
         assert header.destination == ("5.6.7.8", 65535 - port)
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_gap_of_one_group_is_written_out(api: Api, at: int) -> None:
+    groups = [f"{number:x}" for number in range(1, 9)]
+    text = ":".join(groups[:at]) + "::" + ":".join(groups[at + 1 :])
+    canonical = ":".join([*groups[:at], "0", *groups[at + 1 :]])
+    for source, destination in ((text, "2001:db8::1"), ("2001:db8::1", text)):
+        header = api.parse(f"PROXY TCP6 {source} {destination} 1 2\r\n".encode())
+        assert {header.source, header.destination} & {(canonical, 1), (canonical, 2)}
