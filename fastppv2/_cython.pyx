@@ -39,7 +39,9 @@ cdef extern from "Python.h":
     PyObject *borrow "PyTuple_GET_ITEM"(object items, Py_ssize_t at)
     bint PyUnicode_CheckExact(PyObject *item)
     bint PyLong_CheckExact(PyObject *item)
-    const char *PyUnicode_AsUTF8AndSize(PyObject *text, Py_ssize_t *size)
+    bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
+    const char *ascii_of "PyUnicode_DATA"(PyObject *text)
+    Py_ssize_t size_of "PyUnicode_GET_LENGTH"(PyObject *text)
     long PyLong_AsLongAndOverflow(PyObject *number, int *overflow)
 
 # Names of Python's are looked up at every use, these are not.
@@ -352,22 +354,24 @@ def detect(data, /):
 
 cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port):
     """The usual ``(str, int)``; anything else is for ``plan`` to read or to refuse."""
-    cdef Py_ssize_t size
+    cdef PyObject *host
     cdef const char *text
+    cdef Py_ssize_t size
     cdef int overflow
     cdef long number
     if type(end) is not tuple or PyTuple_GET_SIZE(end) < 2:
         return False
-    if not PyUnicode_CheckExact(borrow(end, 0)) or not PyLong_CheckExact(borrow(end, 1)):
+    host = borrow(end, 0)
+    if not PyUnicode_CheckExact(host) or not PyUnicode_IS_COMPACT_ASCII(host):
+        return False
+    if not PyLong_CheckExact(borrow(end, 1)):
         return False
     number = PyLong_AsLongAndOverflow(borrow(end, 1), &overflow)
     if overflow or not 0 <= number <= 0xFFFF:
         return False
     port[0] = <uint16_t>number
-    text = PyUnicode_AsUTF8AndSize(borrow(end, 0), &size)
-    if text is NULL:
-        PyErr_Clear()
-        return False
+    text = ascii_of(host)
+    size = size_of(host)
     family[0] = FPP_FAMILY_INET
     if fpp_read_address(address, FPP_FAMILY_INET, text, size):
         return True

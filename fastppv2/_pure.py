@@ -41,7 +41,7 @@ from fastppv2._spec import (
     TLVType,
     Transport,
 )
-from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
+from fastppv2.errors import SEEN_SIZE, check_max_size, copy_header, fail, view_of
 from fastppv2.header import SSL, TLV
 
 TYPE_CHECKING = False
@@ -346,7 +346,7 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
     if max_size is not MAX_SIZE:
         check_max_size(max_size)
     if type(data) is not bytes:
-        data = _copy_header(view_of(data), max_size)
+        data = copy_header(view_of(data), max_size)
     # Text first, for that takes longest to read.
     start = data[:_UNKNOWN_SIZE]
     if start == _UNKNOWN or (start == _UNKNOWN_CR and data.startswith(_CRLF, _UNKNOWN_END)):
@@ -366,15 +366,6 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
     if _detect(data) == Detected.MISSING:
         _fail(data, Status.MISSING, 0)
     _incomplete(data, V2_HEAD_SIZE if data.startswith(SIGNATURE_V2[:1]) else V1_MIN_SIZE)
-
-
-def _copy_header(view: memoryview, max_size: int) -> bytes:
-    """The header alone: others may write to the buffer between a check and the use."""
-    head = bytes(view[:V2_HEAD_SIZE])
-    if not head.startswith(SIGNATURE_V2):
-        return bytes(view[:V1_MAX_SIZE])
-    size = V2_HEAD_SIZE + int.from_bytes(head[_LENGTH_AT:], "big")
-    return head + bytes(view[V2_HEAD_SIZE : min(size, max_size)])
 
 
 def _fail(data: bytes, status: Status, offset: int) -> NoReturn:
