@@ -54,6 +54,19 @@ typedef struct {
     const uint8_t *value;
 } fpp_tlv_in;
 
+typedef struct {
+    uint8_t address[FPP_IPV6_SIZE];       /* network order; INET fills the first 4 bytes */
+    uint8_t family, prefix;               /* INET with 0..32 bits, INET6 with 0..128 */
+} fpp_network;
+
+typedef struct {
+    const fpp_network *networks;          /* in order, IPv4 first, none inside another */
+    const uint32_t *starts, *ends;        /* of the IPv4 ones, as numbers */
+    size_t count, inet;                   /* how many there are, and how many of them are IPv4 */
+} fpp_networks;
+
+enum { FPP_NETWORKS_ROOM = 33 };          /* numbers beyond two for each network */
+
 enum { FPP_BUILD_CHECKSUM = 1 };          /* fill the CRC32C TLV; put one first if there is none */
 
 /* FPP_DETECTED_*: which header the bytes start, if they can start one at all. */
@@ -91,5 +104,14 @@ size_t fpp_format_address(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uin
 /* The reverse: 1 if the whole text is a canonical dotted quad (INET) or RFC 4291 text without a
  * zone (INET6), else 0. */
 int fpp_read_address(uint8_t address[FPP_IPV6_SIZE], int family, const char *text, size_t length);
+
+/* Puts networks in order for the search, in memory of the caller's: networks are sorted where they
+ * are, and room holds 2 * count + FPP_NETWORKS_ROOM numbers; both must outlive *out. IPv4-mapped ones
+ * become the IPv4 networks that they are, and bits behind a prefix are cleared. */
+void fpp_order_networks(fpp_networks *out, fpp_network *networks, size_t count, uint32_t *room);
+
+/* Whether one of them holds the INET or INET6 address. A mapped one is looked for as the IPv4
+ * address that it is, so IPv6 networks such as ::/8 do not hold it. */
+int fpp_in_networks(const fpp_networks *networks, int family, const uint8_t *address);
 
 #endif

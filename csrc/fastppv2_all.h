@@ -6,6 +6,7 @@
 #include "address.c"
 #include "build.c"
 #include "crc32c.c"
+#include "networks.c"
 #include "parse.c"
 #include "tlv.c"
 #include "v1.c"

@@ -20,8 +20,6 @@ import os
 
 from fastppv2 import header as interface
 from fastppv2._arguments import plan
-from fastppv2._networks import Members
-from fastppv2._queue import Queue
 from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
 from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV
@@ -459,3 +457,6 @@ def build(source=None, destination=None, *, version=2, command=None, transport=T
             return build_bytes(&header, NULL, NULL, 0, 0)
     return build_planned(
         plan(source, destination, version, command, transport, tlvs, checksum))
+
+
+include "_handshake.pxi"

@@ -131,9 +131,15 @@ class Queue:
     _feed: Callable[[Handshake, Buffer], None]
     _eof: Callable[[Handshake], None]
 
-    def __init__(self, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Callable[[], float],
+        metrics: Callable[[str], object] | None,
+    ) -> None:
         self._waiting: OrderedDict[int, Handshake] = OrderedDict()
         self._clock = clock
+        self._metrics = metrics
         self._room = policy.max_pending
         self._accepted = 0
 

@@ -8,6 +8,7 @@ cdef extern from "fastppv2.h" nogil:
     enum:
         FPP_API_VERSION
         FPP_BUILD_CHECKSUM
+        FPP_NETWORKS_ROOM
 
     enum:
         FPP_SIGNATURE_V1_SIZE
@@ -134,6 +135,18 @@ cdef extern from "fastppv2.h" nogil:
         uint16_t length
         const uint8_t *value
 
+    ctypedef struct fpp_network:
+        uint8_t address[16]
+        uint8_t family
+        uint8_t prefix
+
+    ctypedef struct fpp_networks:
+        const fpp_network *networks
+        const uint32_t *starts
+        const uint32_t *ends
+        size_t count
+        size_t inet
+
     int fpp_detect(const uint8_t *data, size_t length)
     int fpp_parse(const uint8_t *data, size_t length, uint32_t max_size, fpp_header *out,
                   fpp_error *why)
@@ -145,3 +158,6 @@ cdef extern from "fastppv2.h" nogil:
     const char *fpp_crc32c_kind()
     size_t fpp_format_address(char *out, int family, const uint8_t *address)
     int fpp_read_address(uint8_t *address, int family, const char *text, size_t length)
+    void fpp_order_networks(fpp_networks *out, fpp_network *networks, size_t count,
+                            uint32_t *room)
+    int fpp_in_networks(const fpp_networks *networks, int family, const uint8_t *address)

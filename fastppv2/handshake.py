@@ -100,9 +100,9 @@ class Listener(Queue):
         metrics: Callable[[str], object] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        super().__init__(policy, clock)
+        super().__init__(policy, clock, metrics)
         self.policy = policy
-        self._metrics = metrics
+        self._clock = clock
         self._metrics_failed = False
         self._log = OperatorLog(clock)
         self._local = 0

@@ -1,0 +1,346 @@
+# Networks of peers, and the usual way of a connection through its handshake: the peer is trusted,
+# its first bytes hold a whole header, and no setting asks for more. Whatever differs is left to
+# Listener (handshake.py); _networks.py and _queue.py say the same in Python.
+
+from cpython.mem cimport PyMem_Calloc
+from cpython.time cimport monotonic
+from libc.string cimport memchr, memcmp
+
+from time import monotonic as MONOTONIC
+
+from fastppv2._queue import State
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static const uint8_t NESTED_V1[] = "PROXY ";
+    static const uint8_t NESTED_V2[] = FPP_SIGNATURE_V2_BYTES;
+
+    static inline double coarse_monotonic(void) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+        return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    }
+    """
+    double coarse_monotonic()
+    const uint8_t NESTED_V1[]
+    const uint8_t NESTED_V2[]
+
+cdef enum:
+    AF_UNIX = 1  # see _peer.py
+
+cdef tuple STATES = tuple(State)
+cdef enum:
+    PENDING = 0
+    ACCEPTED = 1
+
+
+cdef uint8_t read_host(PyObject *host, uint8_t *address) noexcept:
+    """The family of what ``getpeername()`` calls a host, or 0; a zone is left out."""
+    cdef Py_ssize_t size
+    cdef const char *text = PyUnicode_AsUTF8AndSize(host, &size)
+    cdef const char *zone
+    if text is NULL:
+        PyErr_Clear()
+        return FPP_FAMILY_UNSPEC
+    if fpp_read_address(address, FPP_FAMILY_INET, text, size):
+        return FPP_FAMILY_INET
+    zone = <const char *>memchr(text, b'%', size)
+    if zone is not NULL:
+        if zone == text + size - 1:
+            return FPP_FAMILY_UNSPEC
+        size = zone - text
+    return FPP_FAMILY_INET6 if fpp_read_address(address, FPP_FAMILY_INET6, text, size) else 0
+
+
+cdef class Members:
+    """Which hosts are in any of the networks, by ``in``; ``everyone``: all that are addresses."""
+
+    cdef fpp_networks _networks
+    cdef fpp_network *_items
+    cdef uint32_t *_room
+    cdef bint _everyone
+
+    def __init__(self, networks, bint everyone=False):
+        cdef list found = list(networks)
+        cdef Py_ssize_t at
+        self._take(len(found))
+        for at, (address, prefix) in enumerate(found):
+            self._items[at].family = (
+                FPP_FAMILY_INET if len(address) == FPP_IPV4_SIZE else FPP_FAMILY_INET6)
+            self._items[at].prefix = prefix
+            memcpy(self._items[at].address, PyBytes_AS_STRING(address), PyBytes_GET_SIZE(address))
+        fpp_order_networks(&self._networks, self._items, len(found), self._room)
+        self._everyone = everyone
+
+    cdef int _take(self, Py_ssize_t count) except -1:
+        """Room for so many; once, for others may be searching."""
+        if self._items is not NULL:
+            raise RuntimeError("networks do not change")
+        self._items = <fpp_network *>PyMem_Calloc(count + 1, sizeof(fpp_network))
+        self._room = <uint32_t *>PyMem_Calloc(2 * count + FPP_NETWORKS_ROOM, sizeof(uint32_t))
+        if self._items is NULL or self._room is NULL:
+            raise MemoryError
+        return 0
+
+    def __dealloc__(self):
+        PyMem_Free(self._items)
+        PyMem_Free(self._room)
+
+    cdef inline bint holds(self, PyObject *host) noexcept:
+        cdef uint8_t address[FPP_IPV6_SIZE]
+        cdef uint8_t family = read_host(host, address)
+        if family == FPP_FAMILY_UNSPEC:
+            return False
+        return self._everyone | fpp_in_networks(&self._networks, family, address)
+
+    def __contains__(self, host):
+        if not isinstance(host, str):
+            return False
+        return self.holds(<PyObject *>host)
+
+
+# The garbage collector breaks cycles at the queue or the owner, never here, so that _queue is there
+# as long as the handshake is.
+@cython.final
+@cython.no_gc_clear
+@cython.trashcan(True)
+@cython.freelist(64)
+cdef class Handshake:
+    """One connection until it is accepted or refused; see ``fastppv2._queue.Handshake``."""
+
+    cdef Queue _queue
+    cdef Handshake _next
+    cdef PyObject *_previous
+    cdef bint _waits
+    cdef int _state
+    cdef readonly int family
+    cdef readonly double _arrived
+    cdef public object _parser
+    cdef public object header
+    cdef public object owner
+    cdef readonly object peername
+    cdef readonly object sockname
+    # None stands for what is empty.
+    cdef object _message
+    cdef object _reason
+    cdef object _trailing_data
+
+    def __init__(self):
+        raise TypeError("a Handshake comes from Listener.connect()")
+
+    def feed(self, data, /):
+        """Bytes came from the peer; RuntimeError once there is a decision."""
+        if self._state != PENDING:
+            raise RuntimeError("there is a decision already: these bytes are the application's")
+        if not self._queue.accepts(self, data):
+            self._queue._feed(self, data)
+        return <object>PyTuple_GET_ITEM(STATES, self._state)
+
+    def eof(self):
+        """The peer sends no more, or the connection is lost; nothing happens after a decision."""
+        if self._state == PENDING:
+            self._queue._eof(self)
+        return <object>PyTuple_GET_ITEM(STATES, self._state)
+
+    @property
+    def state(self):
+        return <object>PyTuple_GET_ITEM(STATES, self._state)
+
+    @state.setter
+    def state(self, state):
+        self._state = state
+
+    @property
+    def message(self):
+        return "" if self._message is None else self._message
+
+    @message.setter
+    def message(self, message):
+        self._message = message
+
+    @property
+    def reason(self):
+        return "" if self._reason is None else self._reason
+
+    @reason.setter
+    def reason(self, reason):
+        self._reason = reason
+
+    @property
+    def trailing_data(self):
+        return b"" if self._trailing_data is None else self._trailing_data
+
+    @trailing_data.setter
+    def trailing_data(self, trailing_data):
+        self._trailing_data = trailing_data
+
+    cdef object _end(self, int which, object real):
+        cdef Header header = self.header
+        if header is None or header._family == FPP_FAMILY_UNSPEC:
+            return real
+        address = header._end(which, header._destination_port if which else header._source_port)
+        if header._family == FPP_FAMILY_INET6:
+            return (address[0], address[1], 0, 0)
+        return address
+
+    @property
+    def source(self):
+        """The client, as ``getpeername()`` would say; the real peer where no header names one."""
+        return self._end(0, self.peername)
+
+    @property
+    def destination(self):
+        """Where the client connected to, as ``getsockname()`` would say, or ``sockname``."""
+        return self._end(1, self.sockname)
+
+
+cdef class Queue:
+    """The connections of a listener that are still undecided; see ``fastppv2._queue.Queue``."""
+
+    cdef Handshake _first
+    cdef PyObject *_last
+    cdef object _clock
+    cdef Members _trusted
+    cdef bint _unix
+    cdef bint _plain
+    cdef bint _is_monotonic
+    cdef uint32_t _max_size
+    cdef readonly Py_ssize_t pending
+    cdef public object _metrics
+    cdef public Py_ssize_t _accepted
+    cdef public Py_ssize_t _room
+
+    def __init__(self, policy, clock, metrics):
+        self._clock = clock
+        self._is_monotonic = clock is MONOTONIC
+        self._metrics = metrics
+        self._trusted = policy.trusted
+        self._unix = policy.trusted.unix
+        self._plain = not (policy.source_preserved or policy.require_checksum
+                           or len(policy.versions) == 1)
+        self._max_size = policy.max_size
+        self._room = policy.max_pending
+
+    def connect(self, owner, int family, peername, sockname=None):
+        """A connection was accepted; its state says whether its header is awaited.
+
+        ``family``: the socket's; ``peername``: what ``getpeername()`` says, None if it fails;
+        ``sockname``: what ``destination`` falls back to.
+        """
+        cdef Handshake handshake = self.make(owner, family, peername, sockname)
+        if self.pending < self._room and self.trusts(family, peername):
+            self.enter(handshake)
+        else:
+            self._admit(handshake)
+        return handshake
+
+    def receive(self, owner, int family, peername, data, sockname=None):
+        """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
+        cdef Handshake handshake = self.make(owner, family, peername, sockname)
+        if self.pending < self._room and self.trusts(family, peername):
+            if self.accepts(handshake, data):
+                return handshake
+            self.enter(handshake)
+        else:
+            self._admit(handshake)
+        if handshake._state == PENDING:
+            self._feed(handshake, data)
+        return handshake
+
+    cdef inline Handshake make(self, owner, int family, peername, sockname):
+        cdef Handshake handshake = Handshake.__new__(Handshake)
+        handshake._queue = self
+        handshake._state = PENDING
+        handshake.family = family
+        handshake.owner = owner
+        handshake.peername = peername
+        handshake.sockname = sockname
+        return handshake
+
+    cdef bint trusts(self, int family, peername) except -1:
+        """The peername is of the usual kind, and names one that is trusted."""
+        if type(peername) is tuple:
+            return (PyTuple_GET_SIZE(peername) >= 2 and PyUnicode_CheckExact(borrow(peername, 0))
+                    and self._trusted.holds(borrow(peername, 0)))
+        return self._unix and type(peername) is str and family == AF_UNIX
+
+    cdef bint accepts(self, Handshake handshake, data) except -1:
+        """The header was whole at once, and nothing more is asked of it."""
+        cdef const uint8_t *start
+        cdef Py_ssize_t behind
+        cdef fpp_header fields
+        cdef fpp_error why
+        if not self._plain or handshake._parser is not None or not PyBytes_CheckExact(data):
+            return False
+        start = <const uint8_t *>PyBytes_AS_STRING(data)
+        if fpp_parse(start, PyBytes_GET_SIZE(data), self._max_size, &fields, &why):
+            return False
+        behind = PyBytes_GET_SIZE(data) - fields.size
+        if fields.command != FPP_COMMAND_PROXY or starts_header(start + fields.size, behind):
+            return False
+        if behind:
+            handshake._trailing_data = PyBytes_FromStringAndSize(
+                <const char *>start + fields.size, behind)
+        handshake.header = make_header(&fields, start, None if behind else <bytes>data)
+        handshake.owner = None
+        handshake._state = ACCEPTED
+        if handshake._waits:
+            self.leave(handshake)
+        self._accepted += 1
+        if self._metrics is not None:
+            self._tell("accepted")
+        return True
+
+    cdef void leave(self, Handshake handshake) noexcept:
+        cdef Handshake behind = handshake._next
+        if behind is None:
+            self._last = handshake._previous
+        else:
+            behind._previous = handshake._previous
+        if handshake._previous is NULL:
+            self._first = behind
+        else:
+            (<Handshake>handshake._previous)._next = behind
+        handshake._next = None
+        handshake._waits = False
+        self.pending -= 1
+
+    cdef int enter(self, Handshake handshake) except -1:
+        handshake._arrived = coarse_monotonic() if self._is_monotonic else self._clock()
+        handshake._previous = self._last
+        if self._last is NULL:
+            self._first = handshake
+        else:
+            (<Handshake>self._last)._next = handshake
+        self._last = <PyObject *>handshake
+        handshake._waits = True
+        self.pending += 1
+        return 0
+
+    def _enqueue(self, Handshake handshake not None):
+        self.enter(handshake)
+
+    def _dequeue(self, Handshake handshake not None):
+        if handshake._waits:
+            self.leave(handshake)
+
+    def _oldest(self):
+        return self._first
+
+    def _snapshot(self):
+        """All that wait, the oldest first."""
+        cdef list found = []
+        cdef Handshake handshake = self._first
+        while handshake is not None:
+            found.append(handshake)
+            handshake = handshake._next
+        return found
+
+
+cdef inline bint starts_header(const uint8_t *data, Py_ssize_t length) noexcept:
+    """A second header stands there, as far as it is in hand."""
+    return ((length > FPP_SIGNATURE_V1_SIZE
+             and memcmp(data, NESTED_V1, FPP_SIGNATURE_V1_SIZE + 1) == 0)
+            or (length >= FPP_SIGNATURE_V2_SIZE
+                and memcmp(data, NESTED_V2, FPP_SIGNATURE_V2_SIZE) == 0))
