@@ -7,7 +7,8 @@ import sys
 from functools import cached_property
 from multiprocessing import get_context
 
-from bench import backends, native, peers, timing
+import fastppv2
+from bench import backends, handshake, native, peers, timing
 from bench.headers import KINDS, PAYLOAD, WITH_CHECKSUM, endpoints, headers
 from bench.results import BOTH_ENDS, EMPTY, UNBOUND, Results, Row, environment, merged
 from bench.timing import Candidate, Times
@@ -47,6 +48,8 @@ PURE_OVER_PEER = 3
 C_OVER_PURE = 15
 BUILD_OVER_PACK = {"v2 TCP4": 150, "v1 TCP4": 30}
 LONG_VIEW = 1.1
+IN_NETWORKS = 3  # empty calls, for one look
+HANDSHAKE = 12  # empty calls, from the first bytes to the source
 CORE_V2_TCP4 = 0.3  # of one inet_pton(AF_INET)
 CORE_V1_TCP4 = 0.8  # of two
 CORE_V1_TCP6 = 0.6  # of two inet_pton(AF_INET6)
@@ -104,6 +107,8 @@ class Bench:
             self.parse_buffers,
             self.long_views,
             self.detect,
+            self.in_networks,
+            self.handshake,
             self.parser,
             self.both_ends,
             self.build,
@@ -188,6 +193,34 @@ class Bench:
     def detect(self) -> Iterator[Row]:
         for kind in ("v2 TCP4", "v1 TCP4"):
             yield from self._against_empty("detect", "detect", kind, False, headers(kind))
+
+    def in_networks(self) -> Iterator[Row]:
+        """Is the peer trusted?"""
+        operation, data = "host in networks", handshake.hosts()
+        candidates = self._empty(data)
+        for name, module in self.backends.items():
+            members = module.Members(handshake.networks())
+            candidates[name] = Candidate(timing.contains, members, data)
+        times = timing.measure(candidates)
+        label = f"{handshake.NETWORKS} networks"
+        for name in self.backends if CPYTHON else ():
+            floor = IN_NETWORKS if name == "cython" else None
+            ratio = times.ratio(name, EMPTY)
+            yield Row("calls", name, operation, label, EMPTY, ratio, floor=floor)
+
+    def handshake(self) -> Iterator[Row]:
+        """Peer check, handshake, parse and source; with the first bytes in hand or later."""
+        data, listener = handshake.first_bytes(), handshake.listener()
+        at_once, later = "receive, source", "connect, feed, source"
+        candidates = self._empty(data)
+        candidates[at_once] = Candidate(timing.receive, listener.receive, data)
+        candidates[later] = Candidate(timing.connect_and_feed, listener.connect, data)
+        times = timing.measure(candidates)
+        for operation in (at_once, later) if CPYTHON else ():
+            judged = fastppv2.backend == "cython" and operation == at_once
+            floor = HANDSHAKE if judged else None
+            ratio = times.ratio(operation, EMPTY)
+            yield Row("calls", fastppv2.backend, operation, "v2 TCP4", EMPTY, ratio, floor=floor)
 
     def parser(self) -> Iterator[Row]:
         operation = "Parser().feed"

@@ -82,13 +82,31 @@ def build_v1(data: Sequence[Any], f: Callable[..., Any]) -> None:
         f(source, destination, version=1)
 
 
-_IDLE_OF = dict.fromkeys((build_v2, build_checksum, build_v1), _idle_pairs)
+def contains(data: Sequence[Any], networks: Any) -> None:
+    for x in data:
+        x in networks  # noqa: B015 (looking is what is measured)
+
+
+def receive(data: Sequence[Any], f: Callable[..., Any]) -> None:
+    for peer, raw in data:
+        f(None, 2, peer, raw).source  # noqa: B018
+
+
+def connect_and_feed(data: Sequence[Any], f: Callable[..., Any]) -> None:
+    for peer, raw in data:
+        handshake = f(None, 2, peer)
+        handshake.feed(raw)
+        handshake.source  # noqa: B018
+
+
+_PAIRS = (build_v2, build_checksum, build_v1, receive, connect_and_feed)
+_IDLE_OF = dict.fromkeys(_PAIRS, _idle_pairs)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    loop: Callable[[Sequence[Any], Callable[..., Any]], None]
-    function: Callable[..., Any]
+    loop: Callable[[Sequence[Any], Any], None]
+    function: Any
     data: Sequence[Any]
 
 

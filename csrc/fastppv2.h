@@ -106,8 +106,8 @@ size_t fpp_format_address(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uin
 int fpp_read_address(uint8_t address[FPP_IPV6_SIZE], int family, const char *text, size_t length);
 
 /* Puts networks in order for the search, in memory of the caller's: networks are sorted where they
- * are, and room holds 2 * count + FPP_NETWORKS_ROOM numbers; both must outlive *out. IPv4-mapped ones
- * become the IPv4 networks that they are, and bits behind a prefix are cleared. */
+ * are, and room holds 2 * count + FPP_NETWORKS_ROOM numbers; both must outlive *out. IPv4-mapped
+ * ones become the IPv4 networks that they are, and bits behind a prefix are cleared. */
 void fpp_order_networks(fpp_networks *out, fpp_network *networks, size_t count, uint32_t *room);
 
 /* Whether one of them holds the INET or INET6 address. A mapped one is looked for as the IPv4

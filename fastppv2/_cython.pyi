@@ -1,11 +1,15 @@
-from collections.abc import Iterable
-from typing import final
+from collections.abc import Callable, Iterable
+from typing import Any, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from fastppv2 import header as interface
+from fastppv2._networks import Network
+from fastppv2._queue import Owner, State
 from fastppv2._spec import Command, Detected, Family, Transport
 from fastppv2.header import SSL, TLV, Address
+from fastppv2.parser import Parser
+from fastppv2.policy import Policy
 
 crc32c_kind: str
 
@@ -44,3 +48,54 @@ def build(
 ) -> bytes: ...
 def detect(data: Buffer, /) -> Detected: ...
 def parse(data: Buffer, /, *, max_size: int = 65551) -> Header: ...
+
+@disjoint_base
+class Members:
+    def __init__(self, networks: Iterable[Network], everyone: bool = False) -> None: ...
+    def __contains__(self, host: object, /) -> bool: ...
+
+@final
+class Handshake:
+    _arrived: float
+    _parser: Parser | None
+    _refusal: tuple[str, str] | None
+    family: int
+    header: interface.Header | None
+    owner: Any
+    peername: Any
+    sockname: object
+    state: State
+    trailing_data: bytes
+    def feed(self, data: Buffer, /) -> State: ...
+    def eof(self) -> State: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def source(self) -> object: ...
+    @property
+    def destination(self) -> object: ...
+
+@disjoint_base
+class Queue:
+    _accepted: int
+    _metrics: Callable[[str], object] | None
+    _room: int
+    pending: int
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Callable[[], float],
+        metrics: Callable[[str], object] | None,
+    ) -> None: ...
+    def connect(
+        self, owner: Owner, family: int, peername: object, sockname: object = None
+    ) -> Handshake: ...
+    def receive(
+        self, owner: Owner, family: int, peername: object, data: Buffer, sockname: object = None
+    ) -> Handshake: ...
+    def _enqueue(self, handshake: Handshake) -> None: ...
+    def _dequeue(self, handshake: Handshake) -> None: ...
+    def _oldest(self) -> Handshake | None: ...
+    def _snapshot(self) -> list[Handshake]: ...

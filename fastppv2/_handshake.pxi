@@ -10,18 +10,33 @@ from time import monotonic as MONOTONIC
 
 from fastppv2._queue import State
 
+cdef extern from "Python.h":
+    # Of borrowed references, as in _cython.pyx.
+    bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
+    Py_ssize_t ascii_size "PyUnicode_GET_LENGTH"(PyObject *text)
+    void *ascii_data "PyUnicode_DATA"(PyObject *text)
+
 cdef extern from *:
     """
     #include <time.h>
+
     static const uint8_t NESTED_V1[] = "PROXY ";
     static const uint8_t NESTED_V2[] = FPP_SIGNATURE_V2_BYTES;
 
+    /* What time.monotonic() says, behind by some milliseconds, for a sixth of the price. */
+    #ifdef CLOCK_MONOTONIC_COARSE
+    enum { HAS_COARSE_CLOCK = 1 };
     static inline double coarse_monotonic(void) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-        return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
+    #else
+    enum { HAS_COARSE_CLOCK = 0 };
+    #define coarse_monotonic() 0.0
+    #endif
     """
+    bint HAS_COARSE_CLOCK
     double coarse_monotonic()
     const uint8_t NESTED_V1[]
     const uint8_t NESTED_V2[]
@@ -38,11 +53,12 @@ cdef enum:
 cdef uint8_t read_host(PyObject *host, uint8_t *address) noexcept:
     """The family of what ``getpeername()`` calls a host, or 0; a zone is left out."""
     cdef Py_ssize_t size
-    cdef const char *text = PyUnicode_AsUTF8AndSize(host, &size)
+    cdef const char *text
     cdef const char *zone
-    if text is NULL:
-        PyErr_Clear()
+    if not PyUnicode_IS_COMPACT_ASCII(host):
         return FPP_FAMILY_UNSPEC
+    text = <const char *>ascii_data(host)
+    size = ascii_size(host)
     if fpp_read_address(address, FPP_FAMILY_INET, text, size):
         return FPP_FAMILY_INET
     zone = <const char *>memchr(text, b'%', size)
@@ -61,6 +77,9 @@ cdef class Members:
     cdef uint32_t *_room
     cdef bint _everyone
 
+    def __cinit__(self, *arguments, **settings):
+        self._take(0)
+
     def __init__(self, networks, bint everyone=False):
         cdef list found = list(networks)
         cdef Py_ssize_t at
@@ -74,19 +93,22 @@ cdef class Members:
         self._everyone = everyone
 
     cdef int _take(self, Py_ssize_t count) except -1:
-        """Room for so many; once, for others may be searching."""
-        if self._items is not NULL:
-            raise RuntimeError("networks do not change")
+        """Room for so many, and none in it so far."""
+        memset(&self._networks, 0, sizeof(self._networks))
+        PyMem_Free(self._items)
+        PyMem_Free(self._room)
         self._items = <fpp_network *>PyMem_Calloc(count + 1, sizeof(fpp_network))
         self._room = <uint32_t *>PyMem_Calloc(2 * count + FPP_NETWORKS_ROOM, sizeof(uint32_t))
         if self._items is NULL or self._room is NULL:
             raise MemoryError
+        fpp_order_networks(&self._networks, self._items, 0, self._room)
         return 0
 
     def __dealloc__(self):
         PyMem_Free(self._items)
         PyMem_Free(self._room)
 
+    @cython.final
     cdef inline bint holds(self, PyObject *host) noexcept:
         cdef uint8_t address[FPP_IPV6_SIZE]
         cdef uint8_t family = read_host(host, address)
@@ -95,16 +117,15 @@ cdef class Members:
         return self._everyone | fpp_in_networks(&self._networks, family, address)
 
     def __contains__(self, host):
-        if not isinstance(host, str):
-            return False
-        return self.holds(<PyObject *>host)
+        if type(host) is str:
+            return self.holds(<PyObject *>host)
+        return isinstance(host, str) and str.__str__(host) in self
 
 
 # The garbage collector breaks cycles at the queue or the owner, never here, so that _queue is there
 # as long as the handshake is.
 @cython.final
 @cython.no_gc_clear
-@cython.trashcan(True)
 @cython.freelist(64)
 cdef class Handshake:
     """One connection until it is accepted or refused; see ``fastppv2._queue.Handshake``."""
@@ -121,9 +142,8 @@ cdef class Handshake:
     cdef public object owner
     cdef readonly object peername
     cdef readonly object sockname
-    # None stands for what is empty.
-    cdef object _message
-    cdef object _reason
+    # None stands for no refusal and for no bytes.
+    cdef public tuple _refusal
     cdef object _trailing_data
 
     def __init__(self):
@@ -131,7 +151,7 @@ cdef class Handshake:
 
     def feed(self, data, /):
         """Bytes came from the peer; RuntimeError once there is a decision."""
-        if self._state != PENDING:
+        if self._state != PENDING or self._queue is None:
             raise RuntimeError("there is a decision already: these bytes are the application's")
         if not self._queue.accepts(self, data):
             self._queue._feed(self, data)
@@ -152,20 +172,12 @@ cdef class Handshake:
         self._state = state
 
     @property
-    def message(self):
-        return "" if self._message is None else self._message
-
-    @message.setter
-    def message(self, message):
-        self._message = message
+    def reason(self):
+        return "" if self._refusal is None else self._refusal[0]
 
     @property
-    def reason(self):
-        return "" if self._reason is None else self._reason
-
-    @reason.setter
-    def reason(self, reason):
-        self._reason = reason
+    def message(self):
+        return "" if self._refusal is None else self._refusal[1]
 
     @property
     def trailing_data(self):
@@ -222,13 +234,19 @@ cdef class Queue:
         self._max_size = policy.max_size
         self._room = policy.max_pending
 
+    def __del__(self):
+        # One by one: each holds the next, and they may be many.
+        while self._first is not None:
+            self.leave(self._first)
+
     def connect(self, owner, int family, peername, sockname=None):
         """A connection was accepted; its state says whether its header is awaited.
 
         ``family``: the socket's; ``peername``: what ``getpeername()`` says, None if it fails;
         ``sockname``: what ``destination`` falls back to.
         """
-        cdef Handshake handshake = self.make(owner, family, peername, sockname)
+        cdef Handshake handshake = self.make(family, peername, sockname)
+        handshake.owner = owner
         if self.pending < self._room and self.trusts(family, peername):
             self.enter(handshake)
         else:
@@ -237,10 +255,12 @@ cdef class Queue:
 
     def receive(self, owner, int family, peername, data, sockname=None):
         """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
-        cdef Handshake handshake = self.make(owner, family, peername, sockname)
-        if self.pending < self._room and self.trusts(family, peername):
-            if self.accepts(handshake, data):
-                return handshake
+        cdef Handshake handshake = self.make(family, peername, sockname)
+        cdef bint usual = self.pending < self._room and self.trusts(family, peername)
+        if usual and self.accepts(handshake, data):
+            return handshake
+        handshake.owner = owner
+        if usual:
             self.enter(handshake)
         else:
             self._admit(handshake)
@@ -248,16 +268,17 @@ cdef class Queue:
             self._feed(handshake, data)
         return handshake
 
-    cdef inline Handshake make(self, owner, int family, peername, sockname):
+    @cython.final
+    cdef inline Handshake make(self, int family, peername, sockname):
         cdef Handshake handshake = Handshake.__new__(Handshake)
         handshake._queue = self
         handshake._state = PENDING
         handshake.family = family
-        handshake.owner = owner
         handshake.peername = peername
         handshake.sockname = sockname
         return handshake
 
+    @cython.final
     cdef bint trusts(self, int family, peername) except -1:
         """The peername is of the usual kind, and names one that is trusted."""
         if type(peername) is tuple:
@@ -265,6 +286,7 @@ cdef class Queue:
                     and self._trusted.holds(borrow(peername, 0)))
         return self._unix and type(peername) is str and family == AF_UNIX
 
+    @cython.final
     cdef bint accepts(self, Handshake handshake, data) except -1:
         """The header was whole at once, and nothing more is asked of it."""
         cdef const uint8_t *start
@@ -283,15 +305,16 @@ cdef class Queue:
             handshake._trailing_data = PyBytes_FromStringAndSize(
                 <const char *>start + fields.size, behind)
         handshake.header = make_header(&fields, start, None if behind else <bytes>data)
-        handshake.owner = None
         handshake._state = ACCEPTED
         if handshake._waits:
+            handshake.owner = None
             self.leave(handshake)
         self._accepted += 1
         if self._metrics is not None:
             self._tell("accepted")
         return True
 
+    @cython.final
     cdef void leave(self, Handshake handshake) noexcept:
         cdef Handshake behind = handshake._next
         if behind is None:
@@ -306,8 +329,14 @@ cdef class Queue:
         handshake._waits = False
         self.pending -= 1
 
+    @cython.final
     cdef int enter(self, Handshake handshake) except -1:
-        handshake._arrived = coarse_monotonic() if self._is_monotonic else self._clock()
+        if not self._is_monotonic:
+            handshake._arrived = self._clock()
+        elif HAS_COARSE_CLOCK:
+            handshake._arrived = coarse_monotonic()
+        else:
+            handshake._arrived = monotonic()
         handshake._previous = self._last
         if self._last is NULL:
             self._first = handshake

@@ -45,12 +45,11 @@ class Handshake:
         "_arrived",
         "_listener",
         "_parser",
+        "_refusal",
         "family",
         "header",
-        "message",
         "owner",
         "peername",
-        "reason",
         "sockname",
         "state",
         "trailing_data",
@@ -58,18 +57,15 @@ class Handshake:
 
     _arrived: float
     _parser: Parser | None
+    _refusal: tuple[str, str] | None
     family: int
     """The socket's, as ``socket.AF_...``."""
     header: Header | None
     """None until it is whole, and for a connection that was let through as itself."""
-    message: str
-    """Of a refusal, for the operator."""
     owner: Any
     """The adapter's ``Owner``; None once there is a decision."""
     peername: Any
     """The real one: the balancer's."""
-    reason: str
-    """Of a refusal, one of ``refusal.REASONS``."""
     sockname: object
     """The real one, if the adapter told it."""
     state: State
@@ -82,12 +78,11 @@ class Handshake:
         self._arrived = 0.0
         self._listener = listener
         self._parser = None
+        self._refusal = None
         self.family = family
         self.header = None
-        self.message = ""
         self.owner = owner
         self.peername = peername
-        self.reason = ""
         self.sockname = sockname
         self.state = State.PENDING
         self.trailing_data = b""
@@ -104,6 +99,16 @@ class Handshake:
         if self.state is State.PENDING:
             self._listener._eof(self)
         return self.state
+
+    @property
+    def reason(self) -> str:
+        """Of a refusal, one of ``refusal.REASONS``."""
+        return "" if self._refusal is None else self._refusal[0]
+
+    @property
+    def message(self) -> str:
+        """Of a refusal, for the operator."""
+        return "" if self._refusal is None else self._refusal[1]
 
     @property
     def source(self) -> object:
@@ -158,6 +163,15 @@ class Queue:
         """
         handshake = Handshake(self, owner, family, peername, sockname)
         self._admit(handshake)
+        return handshake
+
+    def receive(
+        self, owner: Owner, family: int, peername: object, data: Buffer, sockname: object = None
+    ) -> Handshake:
+        """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
+        handshake = self.connect(owner, family, peername, sockname)
+        if handshake.state is State.PENDING:
+            self._feed(handshake, data)
         return handshake
 
     def _enqueue(self, handshake: Handshake) -> None:

@@ -9,7 +9,7 @@ the order of eviction, counters, messages and how often they are logged; an adap
     if no timer runs and listener.delay is not None:
         call timer in listener.delay seconds
 
-    handshake.feed(data)                           # bytes came
+    handshake.feed(data)                           # bytes came (receive() does both at once)
     handshake.eof()                                # the peer sends no more, or is gone
 
     listener.sweep()                               # in timer; then again while delay is not None
@@ -277,16 +277,16 @@ class Listener(Queue):
         logger.debug("%s %s", text_of(handshake.peername), text)
 
     def _refuse(self, handshake: Handshake, reason: str, text: str) -> None:
-        handshake.reason = reason
-        handshake.message = f"{text_of(handshake.peername)} refused: {text}"
+        message = f"{text_of(handshake.peername)} refused: {text}"
+        handshake._refusal = reason, message
         self._decide(handshake, State.REFUSED)
         self._refused[reason] += 1
         self._tell(reason)
         if reason in refusal.QUIET:
-            logger.debug("%s", handshake.message)
+            logger.debug("%s", message)
         else:
             network = network_of(address_of(handshake.family, handshake.peername))
-            self._log.warn(reason, network, handshake.message)
+            self._log.warn(reason, network, message)
 
     def _decide(self, handshake: Handshake, state: State) -> None:
         self._dequeue(handshake)

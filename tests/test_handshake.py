@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 import weakref
 from typing import Any
 
 import pytest
 from backends import Api
-from handshake import BALANCER, CLIENT, INET, INET6, SERVER, SOCKNAME, UNIX, Server
+from handshake import BALANCER, CLIENT, INET, INET6, SERVER, SOCKNAME, UNIX, Owner, Server
 from make import CRC, V2, v2
 
 from fastppv2 import build
@@ -99,6 +100,52 @@ def test_what_is_no_buffer(api: Api) -> None:
     with pytest.raises(TypeError, match="expected a bytes-like object, got str"):
         handshake.feed("PROXY")  # type: ignore[arg-type]
     assert handshake.feed(TCP4) is State.ACCEPTED
+
+
+@pytest.mark.parametrize("data", [TCP4 + b"rest", V1_TCP4, LOCAL, TCP4[:5], HTTP, b"", TCP4 + TCP4])
+@pytest.mark.parametrize("peername", [BALANCER, ("203.0.113.9", 9), None])
+@pytest.mark.parametrize("untrusted", ["refuse", "passthrough"])
+def test_the_first_bytes_in_hand(api: Api, data: bytes, peername: Any, untrusted: str) -> None:
+    """``receive`` is ``connect`` and ``feed``."""
+    one, two = Server(api, untrusted=untrusted), Server(api, untrusted=untrusted)
+    owner = Owner()
+    first = one.listener.receive(owner, INET, peername, data, SOCKNAME)
+    second = two.connect(peername)
+    if second.state is State.PENDING:
+        second.feed(data)
+    assert first.owner in (None, owner)
+    names = ("state", "reason", "message", "header", "source", "destination", "trailing_data")
+    for name in names:
+        assert getattr(first, name) == getattr(second, name)
+    assert one.counted() == two.counted()
+    if first.state is State.PENDING:
+        assert first.eof() is second.eof()
+    assert one.counted() == two.counted()
+
+
+def test_the_first_bytes_in_hand_when_many_wait(api: Api) -> None:
+    server = Server(api, max_pending=1)
+    waiting = server.connect()
+    assert server.listener.receive(None, INET, BALANCER, TCP4).source == CLIENT
+    assert waiting.reason == "evicted"
+
+
+def test_the_clock_is_time_monotonic(api: Api) -> None:
+    listener = api.handshake.Listener(api.policy.Policy("10.0.0.0/8", timeout=7))
+    before = time.monotonic()
+    handshake = listener.connect(None, INET, BALANCER)
+    after = time.monotonic()
+    behind = 0.1  # a tick of the coarse clock, with room
+    assert before - behind <= listener.deadline(handshake) - 7 <= after
+    assert 6.9 - behind < listener.delay <= 7
+    listener.sweep()
+    assert handshake.state is State.PENDING
+
+
+def test_made_by_a_listener_alone(api: Api) -> None:
+    kind = type(Server(api).connect())
+    with pytest.raises(TypeError):
+        kind()
 
 
 def test_without_sockname(api: Api) -> None:
@@ -642,6 +689,13 @@ class TestMetrics:
 
 
 class TestMemory:
+    def test_a_long_queue_is_dropped(self, api: Api) -> None:
+        server = Server(api, max_pending=10**6)
+        for _ in range(100_000):
+            server.listener.connect(None, INET, BALANCER)
+        del server
+        gc.collect()
+
     def test_nothing_stays(self, api: Api) -> None:
         class Owner:
             handshake: Any

@@ -124,6 +124,21 @@ def test_zones_of_peers(api: Api) -> None:
     assert "%eth0" not in within
 
 
+class Host(str):
+    """A host that is more than its text, and says something else."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "192.0.2.1"
+
+
+def test_hosts_of_another_class(api: Api) -> None:
+    assert Host("10.1.2.3") in networks(api, "10.0.0.0/8")
+    assert Host("::1") in networks(api, "::1")
+    assert Host("11.1.2.3") not in networks(api, "10.0.0.0/8", "192.0.2.1")
+
+
 NO_HOSTS = ["", "10.0.0", "10.0.0.01", "10.0.0.1 ", "10.0.0.1\0", "::1::", "x", "\xe9", "\udc80:"]
 
 

@@ -33,6 +33,7 @@ int fpp_tlv_check(fpp_view header, uint32_t from, fpp_error *why);
 #include "address.c"
 #include "build.c"
 #include "crc32c.c"
+#include "networks.c"
 #include "parse.c"
 #include "tlv.c"
 #include "v1.c"

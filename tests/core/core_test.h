@@ -38,6 +38,7 @@ void test_vectors(const char *path);
 void test_address(void);
 void test_crc32c(void);
 void test_build(void);
+void test_networks(void);
 void test_tlv(void);
 
 #endif

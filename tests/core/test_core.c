@@ -131,6 +131,7 @@ int main(int count, char **arguments)
     test_address();
     test_crc32c();
     test_build();
+    test_networks();
     test_tlv();
     printf("crc32c: %s\n", fpp_crc32c_kind());
     printf("%lu passed, %lu failed\n", passed, failed);
