@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
 import make
 import pytest
-
-import fastppv2
+from programs import HOST, Program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 NAMES = ("asyncio_protocol.py", "twisted_protocol.py")
 MAX_LINES = 24
-HOST = "127.0.0.1"
-TIMEOUT = 20.0
-POLL_INTERVAL = 0.02
 
 CLIENT = ("192.0.2.1", 56324)
 CLIENT6 = ("2001:db8::1", 56324)
@@ -40,55 +34,10 @@ HEADERS = {
 PAYLOAD = b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256))
 
 
-class Server:
-    """An example that runs."""
-
-    def __init__(self, script: Path, log: Path, port: int) -> None:
-        self.log = log
-        self.address = (HOST, port)
-        package = str(Path(fastppv2.__file__).parents[1])
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, script, str(port)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([package, *sys.path])},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def connect(self) -> socket.socket:
-        """Waits until the server listens; a connection that only looked would be logged."""
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                return socket.create_connection(self.address, timeout=TIMEOUT)
-            except ConnectionRefusedError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"no answer, exit {self.process.poll()}: {self.said()}")
-                time.sleep(POLL_INTERVAL)
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def wait_until_said(self, text: str, times: int = 1) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while self.said().count(text) < times:
-            assert time.monotonic() < deadline, f"{text!r} is not in the log: {self.said()}"
-            time.sleep(POLL_INTERVAL)
-
-    def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(TIMEOUT)
-        finally:
-            self.process.kill()
-            self.process.wait()
-
-
 @pytest.fixture(params=NAMES, scope="module")
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+) -> Iterator[Program]:
     if request.param.startswith("twisted") and not os.environ.get("CI"):
         pytest.importorskip("twisted")
     log = tmp_path_factory.mktemp("example") / "log"
@@ -96,11 +45,13 @@ def server(
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((HOST, 0))
-        with closing(Server(EXAMPLES / request.param, log, holder.getsockname()[1])) as started:
+        port = holder.getsockname()[1]
+        command = [sys.executable, EXAMPLES / request.param, str(port)]
+        with closing(Program(command, log, port)) as started:
             yield started
 
 
-def exchange(server: Server, client: tuple[str, int] | None, *pieces: bytes) -> None:
+def exchange(server: Program, client: tuple[str, int] | None, *pieces: bytes) -> None:
     """Sends the pieces, the last of which is ``PAYLOAD`` or ends with it, and checks the answer."""
     with server.connect() as connection, connection.makefile("rb") as answer:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,19 +74,19 @@ def test_embedding_is_short(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_payload_in_the_same_segment(server: Server, name: str) -> None:
+def test_payload_in_the_same_segment(server: Program, name: str) -> None:
     raw, client = HEADERS[name]
     exchange(server, client, raw + PAYLOAD)
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_pieces_of_one_byte(server: Server, name: str) -> None:
+def test_pieces_of_one_byte(server: Program, name: str) -> None:
     raw, client = HEADERS[name]
     exchange(server, client, *[raw[at : at + 1] for at in range(len(raw))], PAYLOAD)
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_the_client_is_named_before_it_says_anything(server: Server, name: str) -> None:
+def test_the_client_is_named_before_it_says_anything(server: Program, name: str) -> None:
     raw, client = HEADERS[name]
     with server.connect() as connection, connection.makefile("rwb") as stream:
         stream.write(raw)
@@ -155,7 +106,7 @@ def test_the_client_is_named_before_it_says_anything(server: Server, name: str) 
     ],
     ids=["missing", "invalid"],
 )
-def test_what_is_no_header_is_logged_and_closed(server: Server, sent: bytes, logged: str) -> None:
+def test_what_is_no_header_is_logged_and_closed(server: Program, sent: bytes, logged: str) -> None:
     before = server.said().count(logged)
     with server.connect() as connection:
         connection.sendall(sent)
@@ -168,7 +119,7 @@ def test_what_is_no_header_is_logged_and_closed(server: Server, sent: bytes, log
 @pytest.mark.parametrize(
     "sent", [b"", HEADERS["v1"][0][:-1], HEADERS["v2"][0][:-1]], ids=["nothing", "v1", "v2"]
 )
-def test_the_end_before_the_header_is_logged_and_closed(server: Server, sent: bytes) -> None:
+def test_the_end_before_the_header_is_logged_and_closed(server: Program, sent: bytes) -> None:
     logged = f"IncompleteHeaderError: incomplete PROXY header: {len(sent)} bytes so far"
     before = server.said().count(logged)
     with server.connect() as connection:
