@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fastppv2._backend import build, parse
 from fastppv2._spec import MAX_SIZE, Transport
@@ -11,13 +11,13 @@ from fastppv2.udp import _simple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Literal
 
     from typing_extensions import Buffer
 
     from fastppv2.header import Header
 
-Format = Literal["proxy", "simple"]
+    Format = Literal["proxy", "simple"]
 
 
 def parse_datagram(
