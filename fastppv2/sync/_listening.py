@@ -1,0 +1,311 @@
+"""A listening socket whose ``accept()`` no silent peer can block."""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import ssl
+from contextlib import suppress
+from selectors import EVENT_READ, EVENT_WRITE
+from threading import RLock
+from time import monotonic
+
+from fastppv2._log import logger
+from fastppv2._peer import text_of
+from fastppv2.handshake import Listener, State
+from fastppv2.sync._connection import Connection, TLSConnection, replay, secure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fastppv2._queue import Handshake
+    from fastppv2.handshake import Counters
+    from fastppv2.policy import Policy
+
+    Accepted = tuple[Connection | TLSConnection, Any]
+
+_RECEIVE_SIZE = 4096
+
+
+def create_server(
+    address: Any,
+    *,
+    policy: Policy,
+    ssl: ssl.SSLContext | None = None,
+    metrics: Callable[[str], object] | None = None,
+    **options: Any,
+) -> ListeningSocket:
+    """``socket.create_server``, as a ``ListeningSocket``; ``options`` are the function's own."""
+    sock = socket.create_server(address, **options)
+    return ListeningSocket(sock, policy, ssl=ssl, metrics=metrics)
+
+
+class ListeningSocket:
+    """Takes over a listening socket: ``accept()`` gives connections that are behind their header.
+
+    ``ssl``: a context, for TLS after the header; that handshake is over by then, too. ``metrics``:
+    as for ``fastppv2.handshake.Listener``. Several threads may accept.
+
+    Peers wait here for their own header only, never for another's. Where the system's selectors
+    are files (Linux, macOS, BSD), a selector can wait for this object as for a socket. What does
+    so sets timeout 0, takes BlockingIOError for "nobody is ready", and calls ``sweep()`` when that
+    says. Attributes not named here are those of the socket.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        policy: Policy,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        metrics: Callable[[str], object] | None = None,
+    ) -> None:
+        self._timeout = sock.gettimeout()
+        sock.setblocking(False)
+        self._sock = sock
+        self._context = ssl
+        self._policy = policy
+        self._listener = Listener(policy, metrics=metrics)
+        self._arrivals: set[_Arrival] = set()
+        self._securing: dict[_Arrival, float] = {}  # until when, the oldest first
+        self._due: float | None = None
+        self._lock = RLock()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(sock, EVENT_READ)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def __enter__(self) -> ListeningSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def counters(self) -> Counters:
+        """What came of the connections so far."""
+        return self._listener.counters
+
+    def fileno(self) -> int:
+        """Of what becomes readable when ``accept()`` has something to do; -1 once it is closed."""
+        if self._sock.fileno() < 0:
+            return -1
+        if not hasattr(self._selector, "fileno"):
+            raise OSError(
+                errno.ENOTSUP,
+                "selectors are no files on this system: call accept(), with a timeout if need be",
+            )
+        return self._selector.fileno()
+
+    def gettimeout(self) -> float | None:
+        """Seconds that ``accept()`` waits; None: for ever."""
+        return self._timeout
+
+    def settimeout(self, timeout: float | None) -> None:
+        """As for a socket."""
+        self._timeout = timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """As for a socket."""
+        self._timeout = None if flag else 0.0
+
+    def accept(self) -> Accepted:
+        """The next connection whose header is whole, and its client as ``getpeername()`` says it.
+
+        Raises what a socket's does: BlockingIOError, TimeoutError, OSError.
+        """
+        end = None if self._timeout is None else monotonic() + self._timeout
+        while True:
+            accepted = self._next(end)
+            if accepted is not None:
+                return accepted
+            if end is not None and monotonic() >= end:
+                if self._timeout:
+                    raise socket.timeout("timed out")
+                raise BlockingIOError(errno.EAGAIN, "no connection is behind its header")
+
+    def _next(self, end: float | None) -> Accepted | None:
+        with self._lock:
+            if not self._arrivals:  # nobody to wait for first
+                accepted = self._accept()
+                if accepted is not None:
+                    return accepted
+            patience = self.sweep()
+        if patience is None:
+            patience = self._policy.timeout  # for somebody whom another thread accepts meanwhile
+        if end is not None:
+            patience = min(patience, max(end - monotonic(), 0.0))
+        ready = self._selector.select(patience)
+        with self._lock:
+            for key, _ in ready:
+                accepted = self._accept() if key.data is None else key.data.advance()
+                if accepted is not None:
+                    return accepted
+        return None
+
+    def _accept(self) -> Accepted | None:
+        try:
+            # Not an SSLSocket's own accept: TLS comes after the header.
+            sock, peername = socket.socket.accept(self._sock)
+        except BlockingIOError:
+            return None
+        connection = Connection(sock.family, sock.type, sock.proto, sock.detach())
+        connection.setblocking(False)
+        return _Arrival(self, connection, peername).advance()
+
+    def sweep(self) -> float | None:
+        """Ends those whose time is over; seconds until the next call, None while nobody waits."""
+        with self._lock:
+            now = monotonic()
+            if self._due is not None and now >= self._due:
+                self._due = None
+                # What came while nobody looked came in time.
+                for key, _ in self._selector.select(0):
+                    if key.data is not None:
+                        key.data.catch_up()
+                self._listener.sweep()
+                for arrival in [a for a, until in self._securing.items() if now >= until]:
+                    arrival.end()
+            if self._due is None:
+                delay = self._listener.delay
+                times = [] if delay is None else [now + delay]
+                self._due = min([*times, *list(self._securing.values())[:1]], default=None)
+            return None if self._due is None else max(self._due - now, 0.0)
+
+    def close(self) -> None:
+        """Closes the socket, and ends at once all connections that were not given out yet."""
+        with self._lock:
+            self._listener.close()
+            for arrival in list(self._arrivals):
+                arrival.end()
+            self._due = None
+            self._selector.close()
+            self._sock.close()
+
+    # For arrivals.
+
+    def _watch(self, arrival: _Arrival, events: int) -> None:
+        if arrival in self._arrivals:
+            self._selector.modify(arrival.connection, events, arrival)
+        else:
+            self._arrivals.add(arrival)
+            self._selector.register(arrival.connection, events, arrival)
+
+    def _forget(self, arrival: _Arrival) -> None:
+        if arrival in self._arrivals:
+            self._arrivals.remove(arrival)
+            self._selector.unregister(arrival.connection)
+        self._securing.pop(arrival, None)
+
+    def _begin_tls(self, arrival: _Arrival) -> None:
+        """As long as for a header, and as many."""
+        if len(self._securing) >= self._policy.max_pending:
+            next(iter(self._securing)).end()
+        self._securing[arrival] = monotonic() + self._policy.timeout
+        self._due = None
+
+
+class _Arrival:
+    """A connection on its way to the application: its header, then perhaps TLS."""
+
+    def __init__(self, listening: ListeningSocket, connection: Connection, peername: Any) -> None:
+        self.connection: Connection | TLSConnection = connection
+        self._listening = listening
+        self._over = False
+        self._handshake = listening._listener.connect(self, connection.family, peername)
+        connection._handshake = self._handshake
+
+    def advance(self) -> Accepted | None:
+        """Does what can be done now; the connection and its client once that was the last step."""
+        if self._over:
+            return None
+        self._read()
+        state = self._handshake.state
+        if state is State.PENDING:
+            self._listening._watch(self, EVENT_READ)
+        elif state is State.REFUSED:
+            self.end()
+        elif self._listening._context is None:
+            return self._give_out()
+        else:
+            return self._secure(self._listening._context)
+        return None
+
+    def catch_up(self) -> None:
+        """Takes what came of the header, and leaves what follows to ``advance``."""
+        if self._handshake.state is State.PENDING:
+            self._read()
+            if self._handshake.state is not State.PENDING:
+                self._advance_soon()
+
+    def decided(self, handshake: Handshake) -> None:
+        """The listener decided without being asked."""
+        self._put_back(handshake.trailing_data)
+        self._advance_soon()
+
+    def _advance_soon(self) -> None:
+        if self._handshake.state is State.REFUSED:
+            self.end()
+        else:
+            self._listening._watch(self, EVENT_WRITE)  # which is at once
+
+    def _read(self) -> None:
+        """Feeds what is there and takes the header's part of it, not a byte more."""
+        handshake = self._handshake
+        if handshake.state is not State.PENDING:
+            return
+        try:
+            data = self.connection.recv(_RECEIVE_SIZE, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:  # reset by the peer
+            data = b""
+        if data:
+            handshake.feed(data)
+        else:
+            handshake.eof()
+        behind = handshake.trailing_data
+        if len(behind) < len(data):
+            self.connection.recv(len(data) - len(behind))
+        self._put_back(behind[: len(behind) - len(data)] if len(behind) > len(data) else b"")
+
+    def _put_back(self, first: bytes) -> None:
+        if first:
+            self.connection = replay(self.connection, first)
+
+    def _secure(self, context: ssl.SSLContext) -> Accepted | None:
+        """The next step of the TLS handshake."""
+        try:
+            if isinstance(self.connection, Connection):
+                self.connection = secure(self.connection, context)
+                self._listening._begin_tls(self)
+            self.connection.do_handshake()
+        except ssl.SSLWantReadError:
+            self._listening._watch(self, EVENT_READ)
+        except ssl.SSLWantWriteError:
+            self._listening._watch(self, EVENT_WRITE)
+        except OSError as error:
+            peer = text_of(self._handshake.source)
+            logger.debug("%s: no TLS handshake behind the PROXY header: %s", peer, error)
+            self.end()
+        else:
+            return self._give_out()
+        return None
+
+    def _give_out(self) -> Accepted:
+        self._over = True
+        self._listening._forget(self)
+        self.connection.settimeout(socket.getdefaulttimeout())
+        return self.connection, self._handshake.source
+
+    def end(self) -> None:
+        """Closes the connection, in other processes that inherited it, too."""
+        self._over = True
+        self._listening._forget(self)
+        with suppress(OSError):  # not connected any more
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
