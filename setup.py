@@ -57,7 +57,7 @@ class BuildExt(build_ext):
         if self.compiler.compiler_type != "msvc":
             # Reading addresses is a sixth faster than at -O2; nothing but the module is exported;
             # what Python was built with may include -g, which doubles the wheel.
-            ext.extra_compile_args = ["-O3", "-g0", "-fvisibility=hidden"]
+            ext.extra_compile_args = ["-O3", "-g0", "-fvisibility=hidden", "-fno-plt"]
         super().build_extension(ext)
 
     def run(self):

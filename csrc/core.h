@@ -36,8 +36,8 @@ static inline uint32_t fpp_equal8(uint64_t text, uint8_t byte)
     return (uint32_t)(marks * 0x0102040810204080u >> 56);
 }
 
-/* Both for sixteen bytes, which every x86-64 compares at once: '0'..'9' are what is at least
- * 0x80 - 10 as a signed byte once '0' has become 0x80 - 10. */
+/* Both for sixteen bytes, which every x86-64 compares and writes at once: '0'..'9' are what is at
+ * least 0x80 - 10 as a signed byte once '0' has become 0x80 - 10. */
 #if defined(__SSE2__) && !defined(FPP_PORTABLE)
 static inline __m128i fpp_load16(const uint8_t text[16])
 {
@@ -57,6 +57,12 @@ static inline uint32_t fpp_equal16(const uint8_t text[16], uint8_t byte)
     __m128i equal = _mm_cmpeq_epi8(fpp_load16(text), _mm_set1_epi8((char)byte));
     return (uint32_t)_mm_movemask_epi8(equal);
 }
+
+static inline void fpp_store16(uint8_t out[16], uint64_t low, uint64_t high)
+{
+    __m128i bytes = _mm_set_epi64x((long long)high, (long long)low);
+    memcpy(out, &bytes, sizeof bytes);
+}
 #else
 static inline uint32_t fpp_non_digits16(const uint8_t text[16])
 {
@@ -66,6 +72,14 @@ static inline uint32_t fpp_non_digits16(const uint8_t text[16])
 static inline uint32_t fpp_equal16(const uint8_t text[16], uint8_t byte)
 {
     return fpp_equal8(fpp_load8(text), byte) | fpp_equal8(fpp_load8(text + 8), byte) << 8;
+}
+
+static inline void fpp_store16(uint8_t out[16], uint64_t low, uint64_t high)
+{
+    for (uint32_t i = 0; i < 8; i++) {
+        out[i] = (uint8_t)(low >> (8 * i));
+        out[8 + i] = (uint8_t)(high >> (8 * i));
+    }
 }
 #endif
 

@@ -11,7 +11,6 @@ from cpython.exc cimport PyErr_Clear
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from libc.string cimport memcpy, memset
 
 from fastppv2.core cimport *
@@ -25,10 +24,31 @@ from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV
 
 cdef extern from *:
-    # One translation unit: calls between the files of the core vanish.
+    # One translation unit: calls between the files of the core vanish. A text is made here, for
+    # Cython would count a reference to it up and at once down again, which costs as much as all
+    # the rest.
     """
     #include "fastppv2_all.h"
+
+    static inline PyObject *address_text(uint8_t family, const uint8_t *address) {
+        char text[FPP_ADDRESS_TEXT_SIZE];
+        size_t size = fpp_format_address(text, family, address);
+        PyObject *result = PyUnicode_New((Py_ssize_t)size, 127);
+        if (result == NULL)
+            return NULL;
+        Py_UCS1 *target = PyUnicode_1BYTE_DATA(result);
+        if (size < 8) {
+            memcpy(target, text, size);
+            return result;
+        }
+        /* Eight bytes at a time, the last eight over what is there already: no call for a few. */
+        for (size_t at = 0; at + 8 < size; at += 8)
+            memcpy(target + at, text + at, 8);
+        memcpy(target + size - 8, text + size - 8, 8);
+        return result;
+    }
     """
+    str address_text(uint8_t family, const uint8_t *address)
 
 cdef extern from "Python.h":
     # Redeclared without Cython's exception check: the error is replaced by our own wording.
@@ -79,6 +99,26 @@ cdef class Header:
 
     def __init__(self):
         raise TypeError("a Header comes from parse() or Parser")
+
+    cdef inline int fill(
+        self, const fpp_header *fields, const uint8_t *data, bytes whole
+    ) except -1:
+        """``whole`` is the header as bytes that may be kept, or None."""
+        self._version = fields.version
+        self._command = fields.command
+        self._family = fields.family
+        self._transport = fields.transport
+        self._source_port = fields.source_port
+        self._destination_port = fields.destination_port
+        if fields.version == 2 and fields.size <= INLINE_SIZE:
+            memcpy(self._body, data, fields.size)
+            return 0
+        if whole is None:
+            whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
+        self._raw = whole
+        memcpy(self._body, fields.source, FPP_IPV6_SIZE)
+        memcpy(self._body + FPP_IPV6_SIZE, fields.destination, FPP_IPV6_SIZE)
+        return 0
 
     cdef const uint8_t *_data(self) noexcept:
         if self._raw is None:
@@ -198,23 +238,6 @@ cdef class Header:
 interface.Header.register(Header)
 
 
-cdef inline str address_text(uint8_t family, const uint8_t *address):
-    cdef char text[FPP_ADDRESS_TEXT_SIZE]
-    cdef size_t size = fpp_format_address(text, family, address)
-    cdef str result = PyUnicode_New(size, 127)
-    cdef char *target = <char *>PyUnicode_1BYTE_DATA(result)
-    cdef size_t at = 0
-    if size < 8:
-        memcpy(target, text, size)
-        return result
-    # Eight bytes at a time, the last eight over what is there already: no call for a few bytes.
-    while at + 8 < size:
-        memcpy(target + at, text + at, 8)
-        at += 8
-    memcpy(target + size - 8, text + size - 8, 8)
-    return result
-
-
 cdef inline bytes slice_of(const uint8_t *data, fpp_span span):
     return PyBytes_FromStringAndSize(<const char *>data + span.offset, span.length)
 
@@ -229,22 +252,8 @@ cdef tuple read_tlvs(const uint8_t *data, fpp_span rest):
 
 
 cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, bytes whole):
-    """``whole`` is the header as bytes that may be kept, or None."""
     cdef Header header = Header.__new__(Header)
-    header._version = fields.version
-    header._command = fields.command
-    header._family = fields.family
-    header._transport = fields.transport
-    header._source_port = fields.source_port
-    header._destination_port = fields.destination_port
-    if fields.version == 2 and fields.size <= INLINE_SIZE:
-        memcpy(header._body, data, fields.size)
-        return header
-    if whole is None:
-        whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
-    header._raw = whole
-    memcpy(header._body, fields.source, FPP_IPV6_SIZE)
-    memcpy(header._body + FPP_IPV6_SIZE, fields.destination, FPP_IPV6_SIZE)
+    header.fill(fields, data, whole)
     return header
 
 

@@ -138,7 +138,7 @@ cdef class Handshake:
     cdef readonly int family
     cdef readonly double _arrived
     cdef public object _parser
-    cdef public object header
+    cdef public Header header
     cdef public object owner
     cdef readonly object peername
     cdef readonly object sockname
@@ -187,24 +187,24 @@ cdef class Handshake:
     def trailing_data(self, trailing_data):
         self._trailing_data = trailing_data
 
-    cdef object _end(self, int which, object real):
-        cdef Header header = self.header
-        if header is None or header._family == FPP_FAMILY_UNSPEC:
-            return real
-        address = header._end(which, header._destination_port if which else header._source_port)
-        if header._family == FPP_FAMILY_INET6:
-            return (address[0], address[1], 0, 0)
-        return address
+    cdef bint _names_ends(self) noexcept:
+        return self.header is not None and self.header._family != FPP_FAMILY_UNSPEC
+
+    cdef object _end(self, int which, uint16_t port):
+        if self.header._family != FPP_FAMILY_INET6:
+            return self.header._end(which, port)
+        host, port = self.header._end(which, port)
+        return (host, port, 0, 0)
 
     @property
     def source(self):
         """The client, as ``getpeername()`` would say; the real peer where no header names one."""
-        return self._end(0, self.peername)
+        return self._end(0, self.header._source_port) if self._names_ends() else self.peername
 
     @property
     def destination(self):
         """Where the client connected to, as ``getsockname()`` would say, or ``sockname``."""
-        return self._end(1, self.sockname)
+        return self._end(1, self.header._destination_port) if self._names_ends() else self.sockname
 
 
 cdef class Queue:
@@ -245,7 +245,8 @@ cdef class Queue:
         ``family``: the socket's; ``peername``: what ``getpeername()`` says, None if it fails;
         ``sockname``: what ``destination`` falls back to.
         """
-        cdef Handshake handshake = self.make(family, peername, sockname)
+        cdef Handshake handshake = Handshake.__new__(Handshake)
+        self.take(handshake, family, peername, sockname)
         handshake.owner = owner
         if self.pending < self._room and self.trusts(family, peername):
             self.enter(handshake)
@@ -255,7 +256,8 @@ cdef class Queue:
 
     def receive(self, owner, int family, peername, data, sockname=None):
         """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
-        cdef Handshake handshake = self.make(family, peername, sockname)
+        cdef Handshake handshake = Handshake.__new__(Handshake)
+        self.take(handshake, family, peername, sockname)
         cdef bint usual = self.pending < self._room and self.trusts(family, peername)
         if usual and self.accepts(handshake, data):
             return handshake
@@ -269,14 +271,12 @@ cdef class Queue:
         return handshake
 
     @cython.final
-    cdef inline Handshake make(self, int family, peername, sockname):
-        cdef Handshake handshake = Handshake.__new__(Handshake)
+    cdef inline void take(self, Handshake handshake, int family, peername, sockname) noexcept:
         handshake._queue = self
         handshake._state = PENDING
         handshake.family = family
         handshake.peername = peername
         handshake.sockname = sockname
-        return handshake
 
     @cython.final
     cdef bint trusts(self, int family, peername) except -1:
@@ -304,7 +304,8 @@ cdef class Queue:
         if behind:
             handshake._trailing_data = PyBytes_FromStringAndSize(
                 <const char *>start + fields.size, behind)
-        handshake.header = make_header(&fields, start, None if behind else <bytes>data)
+        handshake.header = Header.__new__(Header)
+        handshake.header.fill(&fields, start, None if behind else <bytes>data)
         handshake._state = ACCEPTED
         if handshake._waits:
             handshake.owner = None
