@@ -143,8 +143,6 @@ class Listener(Queue):
         """Decides on the connections whose time is over, and tells the log what it kept back."""
         now = self._clock()
         for handshake in self._snapshot():
-            if now < handshake._arrived + self._shortest:
-                break
             if handshake.state is State.PENDING and now >= self.deadline(handshake):
                 self._expire(handshake)
         self._log.flush()
