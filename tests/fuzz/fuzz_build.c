@@ -125,13 +125,20 @@ static void check_tlvs(const uint8_t *out, fpp_span rest, const order *from)
     assert(fpp_tlv_next(out, &rest, &tlv) == 0);
 }
 
-/* LOCAL and half-specified kinds have no addresses, and what is behind them need not be TLVs. */
+/* The block of LOCAL is read as TLVs if it is a whole chain, which addresses can look like. */
+static int may_look_like_tlvs(const fpp_header *ordered)
+{
+    return ordered->command == FPP_COMMAND_LOCAL && ordered->family != FPP_FAMILY_UNSPEC;
+}
+
 static void check_parsed(const uint8_t *out, size_t size, const order *from)
 {
     const fpp_header *ordered = &from->header;
     fpp_header found;
     fpp_error why;
     int status = fpp_parse(out, size, FPP_MAX_SIZE, &found, &why);
+    if (status != FPP_STATUS_OK && may_look_like_tlvs(ordered))
+        return;
     if (status == FPP_STATUS_CHECKSUM_WRONG) { /* one was brought, and is not to be filled */
         assert(from->flags == 0);
         return;

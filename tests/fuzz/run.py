@@ -36,7 +36,7 @@ ENVIRONMENT = {
 }
 
 # Each harness, and how long its inputs get: what is small enough is tried often enough.
-C_HARNESSES = {"parse": 512, "build": 512, "tlv": 256, "address": 64, "networks": 512}
+C_HARNESSES = {"parse": 512, "build": 256, "tlv": 256, "address": 64, "networks": 256}
 HARNESSES = {**C_HARNESSES, "differential": 512}
 
 # What stands in front of a vector to make it an input, for the harnesses that take headers.
