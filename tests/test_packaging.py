@@ -34,7 +34,7 @@ INFORMATION = {
     "licenses/LICENSE",
     "top_level.txt",
 }
-MAX_WHEEL_SIZE = 200_000
+MAX_WHEEL_SIZE = 300_000
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,90 @@
+"""The application is connected, and receives what was read before it was there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from fastppv2.asyncio._deliver import deliver, fail, feed
+from fastppv2.asyncio._view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def connect(
+    transport: Any, protocol_factory: Callable[[], Any], data: bytes, at_once: bool = False
+) -> None:
+    """The application is connected, and receives what was read too far.
+
+    That is with asyncio's next step, before it reads on, unless it is to be at once; and at once on
+    loops that may read on before.
+    """
+    first = None
+    if data:
+        if not hasattr(transport, "__dict__"):  # uvloop's, of a peer that is passed through
+            transport = View(transport, {})
+        if not isinstance(transport, View):
+            first = FirstBytes(transport, data)
+    try:
+        introduce(transport, protocol_factory)
+    except Exception as error:
+        fail(transport, error)
+        return
+    if first is None:
+        if data:
+            transport.deliver(data)
+    elif at_once:
+        first.deliver()
+    else:
+        asyncio.get_running_loop().call_soon(first.deliver)
+
+
+def connect_ended(transport: Any, protocol_factory: Callable[[], Any], data: bytes) -> Any:
+    """As ``connect``, to a peer that sends no more; gives what ``eof_received`` says to that."""
+    try:
+        protocol = introduce(transport, protocol_factory)
+        feed(transport, data)
+        return protocol.eof_received()
+    except Exception as error:
+        fail(transport, error)
+        return None
+
+
+def introduce(transport: Any, protocol_factory: Callable[[], Any]) -> Any:
+    """The application's protocol, connected."""
+    protocol = protocol_factory()
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
+    return protocol
+
+
+class FirstBytes:
+    """What was read too far, for the application on asyncio's own transport once it reads.
+
+    As without us it gets nothing in ``connection_made``, nor before the tasks that were started
+    there took a step, nor while reading is paused: who starts TLS there finds the ClientHello
+    delivered to TLS.
+    """
+
+    __slots__ = ("_data", "_resume", "_transport")
+
+    def __init__(self, transport: Any, data: bytes) -> None:
+        self._transport = transport
+        self._data = data
+        # The transport calls nobody when reading is resumed. This goes when the bytes have gone.
+        self._resume = transport.resume_reading
+        transport.resume_reading = self.resume_reading
+
+    def resume_reading(self) -> None:
+        """The transport's; asyncio looks at the socket after the step that delivers."""
+        asyncio.get_running_loop().call_soon(self.deliver)
+        self._resume()
+
+    def deliver(self) -> None:
+        """Now, unless reading is paused."""
+        transport, data = self._transport, self._data
+        if data and (transport.is_reading() or transport.is_closing()):
+            self._data = b""
+            del transport.resume_reading
+            deliver(transport, data)

@@ -1,0 +1,73 @@
+"""Tests that are coroutines, each on both loops; what a test leaves behind fails it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import sys
+from typing import Any
+
+import pytest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT = 30.0  # seconds, for a test that hangs
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """uvloop is for CPython; where it is missing it skips on a laptop and fails in CI."""
+    if kind == "asyncio":
+        return asyncio.SelectorEventLoop()
+    if sys.implementation.name != "cpython":
+        pytest.skip("uvloop is for CPython")
+    if os.environ.get("CI"):
+        import uvloop
+    else:
+        uvloop = pytest.importorskip("uvloop")
+    return uvloop.new_event_loop()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def reported() -> list[dict[str, Any]]:
+    """What the loop's exception handler was told; a test that expects something empties it."""
+    return []
+
+
+@pytest.fixture
+def loop(loop_kind: str, reported: list[dict[str, Any]]) -> Iterator[asyncio.AbstractEventLoop]:
+    if hasattr(gc, "freeze"):  # what is there already is not looked at each time
+        gc.freeze()
+    loop = new_loop(loop_kind)
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    yield loop
+    loop.run_until_complete(asyncio.sleep(0))
+    left = asyncio.all_tasks(loop)
+    loop.close()
+    gc.collect()
+    assert not left
+    assert not reported
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    test = asyncio.wait_for(pyfuncitem.obj(**arguments), TIMEOUT)
+    pyfuncitem.funcargs["loop"].run_until_complete(test)
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _on_a_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Every test here is on one."""
