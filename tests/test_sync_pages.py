@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 from programs import HOST, TIMEOUT, Program
+from quoted import quoted
 from sockets import CLIENT, V2, receive
 
 from fastppv2 import build
 from fastppv2.cloud import aws_vpce_id_tlv
 
-PAGE = Path(__file__).parent.parent / "docs" / "sync.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-HTTP_SERVER, WSGIREF, FLASK, LISTENER, ONE_HEADER, CLIENT_PROGRAM = BLOCKS
+HTTP_SERVER, WSGIREF, FLASK, LISTENER, ONE_HEADER, CLIENT_PROGRAM = quoted("sync.md", "python")
 
 
 @contextmanager

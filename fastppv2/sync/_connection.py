@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from fastppv2._queue import Handshake
     from fastppv2.header import Header
 
-    _Base = socket.socket
-else:
-    _Base = object
-
 _FAMILIES = {
     Family.INET: socket.AF_INET,
     Family.INET6: socket.AF_INET6,
@@ -25,8 +21,8 @@ _FAMILIES = {
 }
 
 
-class _Ends(_Base):
-    """``getpeername()``, ``getsockname()`` and ``family`` as the header has them, where it does."""
+class Connection(socket.socket):
+    """An accepted connection, behind its header."""
 
     _handshake: Handshake | None = None
 
@@ -62,11 +58,7 @@ class _Ends(_Base):
         return real if header is None else _FAMILIES.get(header.family, real)
 
 
-class Connection(_Ends, socket.socket):
-    """An accepted connection, behind its header."""
-
-
-class TLSConnection(_Ends, ssl.SSLSocket):
+class TLSConnection(Connection, ssl.SSLSocket):
     """An accepted connection, behind its header and its TLS handshake."""
 
 

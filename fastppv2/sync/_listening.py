@@ -7,6 +7,7 @@ import selectors
 import socket
 import ssl
 from contextlib import suppress
+from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from threading import RLock
 from time import monotonic
@@ -14,7 +15,7 @@ from time import monotonic
 from fastppv2._log import logger
 from fastppv2._peer import text_of
 from fastppv2.handshake import Listener, State
-from fastppv2.sync._connection import Connection, TLSConnection, replay, secure
+from fastppv2.sync._connection import Connection, replay, secure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from fastppv2.handshake import Counters
     from fastppv2.policy import Policy
 
-    Accepted = tuple[Connection | TLSConnection, Any]
 
 _RECEIVE_SIZE = 4096
 
@@ -71,7 +71,7 @@ class ListeningSocket:
         self._listener = Listener(policy, metrics=metrics)
         self._arrivals: set[_Arrival] = set()
         self._securing: dict[_Arrival, float] = {}  # until when, the oldest first
-        self._due: float | None = None
+        self._due = inf
         self._lock = RLock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, EVENT_READ)
@@ -113,7 +113,7 @@ class ListeningSocket:
         """As for a socket."""
         self._timeout = None if flag else 0.0
 
-    def accept(self) -> Accepted:
+    def accept(self) -> tuple[Connection, Any]:
         """The next connection whose header is whole, and its client as ``getpeername()`` says it.
 
         Raises what a socket's does: BlockingIOError, TimeoutError, OSError.
@@ -128,15 +128,14 @@ class ListeningSocket:
                     raise socket.timeout("timed out")
                 raise BlockingIOError(errno.EAGAIN, "no connection is behind its header")
 
-    def _next(self, end: float | None) -> Accepted | None:
+    def _next(self, end: float | None) -> tuple[Connection, Any] | None:
         with self._lock:
             if not self._arrivals:  # nobody to wait for first
                 accepted = self._accept()
                 if accepted is not None:
                     return accepted
-            patience = self.sweep()
-        if patience is None:
-            patience = self._policy.timeout  # for somebody whom another thread accepts meanwhile
+            # And for somebody whom another thread accepts meanwhile.
+            patience = min(self.sweep(), self._policy.timeout)
         if end is not None:
             patience = min(patience, max(end - monotonic(), 0.0))
         ready = self._selector.select(patience)
@@ -147,7 +146,7 @@ class ListeningSocket:
                     return accepted
         return None
 
-    def _accept(self) -> Accepted | None:
+    def _accept(self) -> tuple[Connection, Any] | None:
         try:
             # Not an SSLSocket's own accept: TLS comes after the header.
             sock, peername = socket.socket.accept(self._sock)
@@ -157,12 +156,12 @@ class ListeningSocket:
         connection.setblocking(False)
         return _Arrival(self, connection, peername).advance()
 
-    def sweep(self) -> float | None:
-        """Ends those whose time is over; seconds until the next call, None while nobody waits."""
+    def sweep(self) -> float:
+        """Ends those whose time is over; seconds until the next call, ``inf`` if nobody waits."""
         with self._lock:
             now = monotonic()
-            if self._due is not None and now >= self._due:
-                self._due = None
+            if now >= self._due:
+                self._due = inf
                 # What came while nobody looked came in time.
                 for key, _ in self._selector.select(0):
                     if key.data is not None:
@@ -170,11 +169,12 @@ class ListeningSocket:
                 self._listener.sweep()
                 for arrival in [a for a, until in self._securing.items() if now >= until]:
                     arrival.end()
-            if self._due is None:
+            if self._due == inf:
                 delay = self._listener.delay
-                times = [] if delay is None else [now + delay]
-                self._due = min([*times, *list(self._securing.values())[:1]], default=None)
-            return None if self._due is None else max(self._due - now, 0.0)
+                self._due = next(iter(self._securing.values()), inf)
+                if delay is not None:
+                    self._due = min(self._due, now + delay)
+            return max(self._due - now, 0.0)
 
     def close(self) -> None:
         """Closes the socket, and ends at once all connections that were not given out yet."""
@@ -182,7 +182,7 @@ class ListeningSocket:
             self._listener.close()
             for arrival in list(self._arrivals):
                 arrival.end()
-            self._due = None
+            self._due = inf
             self._selector.close()
             self._sock.close()
 
@@ -206,20 +206,20 @@ class ListeningSocket:
         if len(self._securing) >= self._policy.max_pending:
             next(iter(self._securing)).end()
         self._securing[arrival] = monotonic() + self._policy.timeout
-        self._due = None
+        self._due = inf
 
 
 class _Arrival:
     """A connection on its way to the application: its header, then perhaps TLS."""
 
     def __init__(self, listening: ListeningSocket, connection: Connection, peername: Any) -> None:
-        self.connection: Connection | TLSConnection = connection
+        self.connection = connection
         self._listening = listening
         self._over = False
         self._handshake = listening._listener.connect(self, connection.family, peername)
         connection._handshake = self._handshake
 
-    def advance(self) -> Accepted | None:
+    def advance(self) -> tuple[Connection, Any] | None:
         """Does what can be done now; the connection and its client once that was the last step."""
         if self._over:
             return None
@@ -277,10 +277,10 @@ class _Arrival:
         if first:
             self.connection = replay(self.connection, first)
 
-    def _secure(self, context: ssl.SSLContext) -> Accepted | None:
+    def _secure(self, context: ssl.SSLContext) -> tuple[Connection, Any] | None:
         """The next step of the TLS handshake."""
         try:
-            if isinstance(self.connection, Connection):
+            if not isinstance(self.connection, ssl.SSLSocket):
                 self.connection = secure(self.connection, context)
                 self._listening._begin_tls(self)
             self.connection.do_handshake()
@@ -296,7 +296,7 @@ class _Arrival:
             return self._give_out()
         return None
 
-    def _give_out(self) -> Accepted:
+    def _give_out(self) -> tuple[Connection, Any]:
         self._over = True
         self._listening._forget(self)
         self.connection.settimeout(socket.getdefaulttimeout())

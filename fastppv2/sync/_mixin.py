@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from functools import cache
+from socketserver import TCPServer
 
 from fastppv2.policy import Policy
 from fastppv2.sync._listening import ListeningSocket
@@ -12,15 +12,10 @@ from fastppv2.sync._listening import ListeningSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socketserver import BaseRequestHandler, TCPServer
     from typing import Any
 
-    _Server = TCPServer
-else:
-    _Server = object
 
-
-class ProxyServerMixin(_Server):
+class ProxyServerMixin(TCPServer):
     """For servers built on ``socketserver.TCPServer``, threading or not; comes first in the bases.
 
         class Server(ProxyServerMixin, ThreadingHTTPServer):
@@ -53,6 +48,7 @@ class ProxyServerMixin(_Server):
             context = self.socket.context if isinstance(self.socket, ssl.SSLSocket) else None
             self._listening = ListeningSocket(self.socket, self.policy, ssl=context)
             self._listening.setblocking(False)
+            self.RequestHandlerClass = _with_header(self.RequestHandlerClass)
         return self._listening
 
     def fileno(self) -> int:
@@ -80,10 +76,6 @@ class ProxyServerMixin(_Server):
         super().service_actions()
         self.listening.sweep()
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """The handler, who finds the header in a WSGI environ if it makes one."""
-        _with_header(self.RequestHandlerClass)(request, client_address, self)
-
     def server_close(self) -> None:
         """Ends what is not behind its header, too."""
         if self._listening is not None:
@@ -91,8 +83,8 @@ class ProxyServerMixin(_Server):
         super().server_close()
 
 
-@cache
-def _with_header(handler: type[BaseRequestHandler]) -> type[BaseRequestHandler]:
+def _with_header(handler: Any) -> Any:
+    """The class, which puts the header into a WSGI environ if it makes one."""
     for maker in ("get_environ", "make_environ"):  # wsgiref's, Werkzeug's
         if hasattr(handler, maker):
             return type(handler.__name__, (handler,), {maker: _maker(getattr(handler, maker))})

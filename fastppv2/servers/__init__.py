@@ -1,0 +1,1 @@
+"""Servers that see their clients by configuration alone: a module for each."""

@@ -1,0 +1,62 @@
+"""Servers as processes that trust headers from loopback, and the requests that they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+from credentials import SERVER_NAME
+from programs import HOST, Program
+from servers import reserved_port
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from typing import Any
+
+HERE = Path(__file__).parent
+FRONTEND = """\
+frontend {name}
+    bind 127.0.0.1:{port}
+    default_backend {name}
+backend {name}
+    server application 127.0.0.1:{server} {option}
+"""
+
+
+@contextmanager
+def serving(directory: Path, *command: str, **env: str) -> Iterator[Program]:
+    """What the command starts, in which ``{port}`` is the port where it listens."""
+    with reserved_port() as port:
+        words = [word.format(port=port) for word in command]
+        env = {
+            "FASTPPV2_TRUSTED": HOST,
+            "HOME": str(directory),  # gunicorn leaves a socket there
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONWARNINGS": "error",
+            "PYTHONUNBUFFERED": "1",
+            **env,
+        }
+        program = Program(words, directory / "log", port, env=env, cwd=directory)
+        with closing(program):
+            yield program
+
+
+def read(sock: socket.socket, path: str = "/") -> bytes:
+    """What one request on an open connection gives."""
+    http = HTTPConnection(SERVER_NAME)
+    http.sock = sock
+    http.request("GET", path)
+    answer = http.getresponse()
+    said = answer.read()
+    assert answer.status == 200, said
+    return said
+
+
+def get(sock: socket.socket, path: str = "/") -> Any:
+    return json.loads(read(sock, path))

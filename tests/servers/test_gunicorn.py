@@ -1,0 +1,236 @@
+"""gunicorn with its sync and gthread workers: the client and the header in the WSGI environ."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import ssl
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from credentials import SERVER_NAME, Credentials
+from quoted import quoted
+from servers import IPV4, haproxy, reserved_port
+from serving import FRONTEND, HERE, get, read, serving
+from sockets import (
+    CLIENT,
+    NAMELESS,
+    NAMING,
+    PAUSE,
+    TIMEOUT,
+    V2,
+    connected,
+    ended,
+    single_bytes,
+)
+
+WORKERS = ("SyncWorker", "ThreadWorker")
+PATIENCE = "0.3"  # seconds, where a test waits until they are over
+
+
+def gunicorn(
+    directory, worker, *options, app="wsgi_applications:app", bind=IPV4 + ":{port}", **env
+):
+    return serving(
+        directory,
+        "gunicorn",
+        app,
+        *("--worker-class", f"fastppv2.servers.gunicorn.{worker}"),
+        *("--chdir", str(HERE), "--access-logfile", "-", "--bind", bind, "--no-control-socket"),
+        *options,
+        **env,
+    )
+
+
+@pytest.fixture(scope="module", params=WORKERS)
+def worker(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def server(worker, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("gunicorn")
+    with gunicorn(directory, worker, app="wsgi_frameworks:app") as server:
+        server.connect().close()
+        yield server
+
+
+@pytest.mark.parametrize("path", ["/", "/flask", "/django"])
+@pytest.mark.parametrize("name", NAMING)
+def test_the_application_sees_the_client(server, name, path):
+    header, client, _ = NAMING[name]
+    with connected(server.address, header) as sock:
+        seen = get(sock, path)
+    assert seen == {"client": list(client[:2]), "header": header.hex(), "scheme": "http"}
+
+
+@pytest.mark.parametrize("worker", ["ThreadWorker"], indirect=True)
+@pytest.mark.parametrize("name", NAMING)
+def test_in_every_request_of_a_connection(server, name):
+    header, client, _ = NAMING[name]
+    with connected(server.address, header) as sock:
+        for _ in range(3):
+            seen = get(sock)
+            assert seen["client"] == list(client[:2])
+            assert seen["header"] == header.hex()
+            time.sleep(PAUSE)  # the connection is with gunicorn's poller meanwhile
+
+
+def test_the_access_log_shows_the_client(server):
+    with connected(server.address, b"PROXY TCP4 192.0.2.77 203.0.113.1 77 443\r\n") as sock:
+        get(sock)
+    server.wait_until_said("192.0.2.77 - - [")
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_a_header_that_names_nobody_leaves_the_real_peer(server, name):
+    with connected(server.address, NAMELESS[name]) as sock:
+        real = list(sock.getsockname())
+        assert get(sock) == {"client": real, "header": NAMELESS[name].hex(), "scheme": "http"}
+
+
+def test_the_header_in_pieces_of_one_byte(server):
+    with connected(server.address, *single_bytes(V2)) as sock:
+        assert get(sock)["client"] == list(CLIENT)
+
+
+def test_silent_peers_hold_up_nobody_and_are_ended(worker, tmp_path):
+    with gunicorn(tmp_path, worker, FASTPPV2_TIMEOUT=PATIENCE) as server, ExitStack() as stack:
+        starts = (b"", b"PROXY TCP4", V2[:15], b"", b"")
+        server.connect().close()
+        silent = [stack.enter_context(connected(server.address, start)) for start in starts]
+        with connected(server.address, V2) as sock:
+            assert get(sock)["client"] == list(CLIENT)
+        assert all(map(ended, silent))
+        server.wait_until_said("refused: nothing came within 0.3 s")
+
+
+def test_who_is_not_trusted_is_not_believed(worker, tmp_path):
+    with gunicorn(tmp_path, worker, FASTPPV2_TRUSTED="192.0.2.1") as server:
+        server.connect().close()
+        with connected(server.address, V2) as sock:
+            assert ended(sock)
+        server.wait_until_said("add 127.0.0.1 to trusted")
+
+
+def test_who_is_not_trusted_is_let_through_as_itself(worker, tmp_path):
+    passing = {"FASTPPV2_TRUSTED": "192.0.2.1", "FASTPPV2_UNTRUSTED": "passthrough"}
+    with gunicorn(tmp_path, worker, **passing) as server:
+        server.connect().close()
+        with connected(server.address) as sock:
+            real = list(sock.getsockname())
+            assert get(sock) == {"client": real, "header": None, "scheme": "http"}
+
+
+def test_tls_comes_after_the_header(worker, tmp_path):
+    credentials = Credentials(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(credentials.ca))
+    certificate = ("--certfile", str(credentials.certificate))
+    key = ("--keyfile", str(credentials.certificate))
+    with gunicorn(tmp_path, worker, *certificate, *key) as server:
+        server.connect().close()
+        with ExitStack() as stack:
+            sock = stack.enter_context(connected(server.address, V2))
+            with trusting.wrap_socket(sock, server_hostname=SERVER_NAME) as secure:
+                for _ in range(2 if worker == "ThreadWorker" else 1):
+                    seen = get(secure)
+                    assert seen == {"client": list(CLIENT), "header": V2.hex(), "scheme": "https"}
+
+
+def test_behind_haproxy(server, tmp_path):
+    options = {"v1": "send-proxy", "v2": "send-proxy-v2"}
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(reserved_port()) for name in options}
+        sections = [
+            FRONTEND.format(name=name, port=port, server=server.address[1], option=options[name])
+            for name, port in ports.items()
+        ]
+        stack.enter_context(haproxy(tmp_path, "".join(sections)))
+        for port in ports.values():
+            with connected((IPV4, port)) as sock:
+                client = list(sock.getsockname())
+                assert get(sock)["client"] == client
+
+
+def test_listeners_that_speak_proxy_and_others(worker, tmp_path):
+    path = str(tmp_path / "socket")
+    settings = {"FASTPPV2_LISTEN": path, "FASTPPV2_TRUSTED": "unix"}
+    with gunicorn(tmp_path, worker, "--bind", f"unix:{path}", **settings) as server:
+        server.connect().close()
+        with connected(path, V2) as sock:
+            assert get(sock)["client"] == list(CLIENT)
+        with connected(path, NAMELESS["local"]) as sock:
+            assert get(sock)["client"] == ["", 0]
+        with connected(server.address) as sock:
+            real = list(sock.getsockname())
+            assert get(sock) == {"client": real, "header": None, "scheme": "http"}
+
+
+def test_the_end_of_the_server(worker, tmp_path):
+    """Silent peers do not put it off."""
+    with gunicorn(tmp_path, worker, FASTPPV2_TIMEOUT="60") as server:
+        server.connect().close()
+        with connected(server.address) as silent, connected(server.address, V2) as sock:
+            assert get(sock)["client"] == list(CLIENT)
+            sock.close()
+            server.process.send_signal(signal.SIGTERM)
+            assert ended(silent)
+            assert server.process.wait(TIMEOUT) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "says"),
+    [
+        (["--proxy-protocol=auto"], {}, "proxy_protocol: switch it off, "),
+        (["--proxy-protocol=v2"], {}, "proxy_protocol: switch it off, "),
+        ([], {"FASTPPV2_TRUSTED": ""}, "FASTPPV2_TRUSTED: must name the load balancers"),
+        ([], {"FASTPPV2_TRUST": "127.0.0.1"}, "FASTPPV2_TRUST: unknown variable, known are"),
+        ([], {"FASTPPV2_TLS": "inside"}, "FASTPPV2_TLS: gunicorn's workers"),
+    ],
+)
+def test_what_does_not_start(worker, tmp_path, options, env, says):
+    with gunicorn(tmp_path, worker, *options, **env) as server:
+        assert server.process.wait(TIMEOUT) == 1
+        assert f"Error: {says}" in server.said()
+        assert "Booting worker" not in server.said()
+
+
+PAGE = "servers/gunicorn-wsgi.md"
+(APP,) = quoted(PAGE, "python")
+COMMAND, BEFORE, AFTER = [shlex.split(text) for text in quoted(PAGE, "console")]
+
+
+@contextmanager
+def shown(directory, app, command):
+    """A command of the page, with a port, and loopback in place of the balancers."""
+    settings = [word for word in command if word.startswith("FASTPPV2_TRUSTED=10.0.0.")]
+    words = [word.replace("10.0.0.7", IPV4) for word in command if word not in settings]
+    (directory / "app.py").write_text(app)
+    options = ("--bind", IPV4 + ":{port}", "--no-control-socket")
+    with serving(directory, *words, *options) as server:
+        server.connect().close()
+        yield server
+
+
+def test_the_page(tmp_path):
+    with shown(tmp_path, APP, COMMAND) as server, connected(server.address, V2) as sock:
+        assert read(sock) == b"198.51.100.1:56324 by version 2\n"
+
+
+ADDRESS = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(len(environ["REMOTE_ADDR"])))])
+    return [environ["REMOTE_ADDR"].encode()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [(BEFORE, [b"198.51.100.1", b"127.0.0.1"]), (AFTER, [b"198.51.100.1", b"198.51.100.1"])],
+    ids=["before", "after"],
+)
+def test_coming_from_gunicorns_own_option(tmp_path, command, seen):
+    """Which loses the client with the second request of a connection."""
+    with shown(tmp_path, ADDRESS, command) as server, connected(server.address, V2) as sock:
+        assert [read(sock), read(sock)] == seen
