@@ -88,6 +88,15 @@ def test_ssl_verified_needs_a_certificate(
     assert ssl.version is ssl.cn is ssl.client_cert is None
 
 
+def test_ssl_inside_ssl_is_a_value_like_any_other(api: Api) -> None:
+    inner = b"\1\0\0\0\0"
+    for _ in range(4000):
+        inner = b"\1\0\0\0\0" + tlv(0x20, inner)
+    ssl = with_tlvs(api, tlv(0x20, b"\1\0\0\0\0" + tlv(0x20, inner))).ssl
+    assert ssl is not None
+    assert ssl.tlvs == (TLV(0x20, inner),)
+
+
 @pytest.mark.parametrize("value", [b"", b"\1\0\0\0", TLS[:-1], TLS + b"\0", TLS + b"\0\0"])
 def test_a_malformed_value_reads_none_and_stays_visible(api: Api, value: bytes) -> None:
     header = with_tlvs(api, tlv(0x20, value))

@@ -1,4 +1,4 @@
-"""The command ``fastppv2``: decode and encode PROXY protocol headers."""
+"""The command ``fastppv2``: headers decoded, encoded and sent, and ports that take them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import fastppv2
 from fastppv2._backend import crc32c_kind
-from fastppv2.cli import decode, encode
+from fastppv2.cli import decode, encode, probe, send
 from fastppv2.cli.failure import CommandError
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def _run(argv: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastppv2",
-        description="Decode and encode PROXY protocol headers, version 1 and 2.",
+        description="PROXY protocol headers, version 1 and 2: read, written, sent and received.",
         # as it stands: the other formatters break long lines, and scripts read --version
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     decode.add_parser(commands)
     encode.add_parser(commands)
+    send.add_parser(commands)
+    probe.add_parser(commands)
     return parser
 
 

@@ -10,6 +10,10 @@ import sys
 from fastppv2 import Command, TLVType, Transport, build, cloud
 from fastppv2.cli.failure import CommandError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _DESCRIPTION = """\
 Write a PROXY protocol header, in hex unless --raw is given.
 
@@ -17,12 +21,13 @@ SRC and DST are the client and what it connected to: 192.0.2.1:56324, [2001:db8:
 with --unix a path, @NAME for the abstract name NAME (./@NAME for a file). With --local or
 --unknown there are none."""
 
-_EPILOG = """\
-TLV types: a number (0 to 255, 0x00 to 0xff) or a name: {names}.
+TYPES = f"""\
+TLV types: a number (0 to 255, 0x00 to 0xff) or a name: {" ".join(TLVType.__members__)}.
 VALUE is text as the shell gives it, or bytes in hex: hex:6832; text:hex:6832 is the text itself.
-An identifier of a cloud, by name: {cloud_names}.
-VALUE is then its text, or the number in decimal.
+An identifier of a cloud, by name: {" ".join([field.name.upper() for field in cloud.FIELDS])}.
+VALUE is then its text, or the number in decimal."""
 
+_EXAMPLES = """\
 examples:
   fastppv2 encode 192.0.2.1:56324 198.51.100.2:443 --tlv AUTHORITY=example.org --crc32c
   fastppv2 encode --v1 [2001:db8::1]:56324 [2001:db8::2]:443
@@ -41,12 +46,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "encode",
         help="write a header",
         description=_DESCRIPTION,
-        epilog=_EPILOG.format(
-            names=" ".join(TLVType.__members__),
-            cloud_names=" ".join([field.name.upper() for field in cloud.FIELDS]),
-        ),
+        epilog=f"{TYPES}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_header_options(parser)
+    parser.add_argument("--raw", action="store_true", help="write the bytes themselves")
+    parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def add_header_options(parser: argparse.ArgumentParser) -> None:
+    """What says which header it is, for ``build_header``."""
     parser.add_argument("source", metavar="SRC", nargs="?", help="address of the client")
     parser.add_argument("destination", metavar="DST", nargs="?", help="address it connected to")
     parser.add_argument("--v1", action="store_true", help="version 1 (text); the default is 2")
@@ -83,14 +92,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="add the checksum, first, or in the place of --tlv CRC32C=hex:00000000",
     )
-    parser.add_argument("--raw", action="store_true", help="write the bytes themselves")
-    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the header; what cannot be written is an error of usage."""
     try:
-        header = _header(arguments)
+        header = build_header(arguments)
     except ValueError as error:
         arguments.usage_error(str(error))
     if arguments.raw:
@@ -100,10 +107,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _header(arguments: argparse.Namespace) -> bytes:
+def build_header(arguments: argparse.Namespace, own: tuple[Any, Any] | None = None) -> bytes:
+    """The header that the options ask for; ValueError where they contradict one another.
+
+    ``own``: the two ends that it has where they name none.
+    """
     ends = [end for end in (arguments.source, arguments.destination) if end is not None]
     addressed = not (arguments.local or arguments.unknown)
-    if addressed and len(ends) != 2:
+    if addressed and len(ends) != 2 and not (own and not ends):
         raise ValueError("SRC and DST are needed, or one of --local and --unknown")
     if ends and not addressed:
         raise ValueError("--local and --unknown take no addresses, leave out SRC and DST")
@@ -112,8 +123,9 @@ def _header(arguments: argparse.Namespace) -> bytes:
     if not arguments.crc32c and TLVType.CRC32C in [type for type, _ in arguments.tlvs]:
         raise ValueError("--tlv CRC32C: the checksum is computed, pass --crc32c")
     read = _path if arguments.unix else _endpoint
+    named = [read(name, end) for name, end in zip(("SRC", "DST"), ends)]
     return build(
-        *[read(name, end) for name, end in zip(("SRC", "DST"), ends)],
+        *(own if own and addressed and not ends else named),
         version=1 if arguments.v1 else 2,
         command=Command.LOCAL if arguments.local else Command.PROXY,
         transport=Transport.DGRAM if arguments.dgram else Transport.STREAM,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from gcov import reached
 from program import (
     CORE,
     CSRC,
@@ -58,28 +58,11 @@ def test_program(compiler: str, variant: str, vectors_file: Path, tmp_path: Path
         assert "crc32c: table" in output.splitlines()
 
 
-def covered_lines(directory: Path) -> dict[tuple[str, int], int]:
-    """How often each line of csrc ran, over all the objects that contain it."""
-    counts: dict[tuple[str, int], int] = {}
-    notes = sorted(directory.glob("*.gcda"))
-    for document in run(
-        require_tool("gcov"), "--json-format", "--stdout", *notes, cwd=directory
-    ).splitlines():
-        for file in json.loads(document)["files"]:
-            path = (directory / file["file"]).resolve()
-            if path.parent != CSRC:
-                continue
-            for line in file["lines"]:
-                key = path.name, line["line_number"]
-                counts[key] = counts.get(key, 0) + line["count"]
-    return counts
-
-
 @linux_only
 def test_every_line_is_covered(vectors_file: Path, tmp_path: Path) -> None:
     program = compile_program("gcc", Variant(["-O0"]), tmp_path, "--coverage")
     check_passed(run(program, vectors_file))
-    counts = covered_lines(tmp_path)
+    counts = reached(CSRC, tmp_path).lines
     assert {path.name for path in CORE} <= {name for name, _ in counts}
     missing = []
     for (name, number), count in sorted(counts.items()):

@@ -11,19 +11,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gcov import Reached, reached
-from run import C_HARNESSES, CORE, CSRC, HERE, write_seeds
+from run import C_HARNESSES, CSRC, compile_replay, write_seeds
 
 
-def replay(harness: str, directory: Path, corpus: Path | None) -> Reached:
+def replay(harness: str, inputs: Path, directory: Path) -> Reached:
     """Without assertions, which have a branch that nothing may reach."""
-    inputs = corpus / harness / "corpus" if corpus else directory / "inputs"
-    if corpus is None:
-        inputs.mkdir()
-        write_seeds(harness, inputs)
-    program = directory / harness
-    flags = ["-std=c11", "-O0", "--coverage", "-DNDEBUG", f"-I{CSRC}"]
-    sources = [*CORE, HERE / f"fuzz_{harness}.c", HERE / "replay.c"]
-    subprocess.run(["gcc", *flags, *sources, "-o", program], cwd=directory, check=True)
+    program = compile_replay(harness, directory, "gcc", "-O0", "--coverage", "-DNDEBUG")
     subprocess.run([program, *sorted(inputs.iterdir())], check=True)
     return reached(CSRC, directory)
 
@@ -33,7 +26,10 @@ def by_all(corpus: Path | None = None) -> Reached:
     total = Reached(Counter(), Counter())
     for harness in C_HARNESSES:
         with tempfile.TemporaryDirectory() as name:
-            found = replay(harness, Path(name), corpus)
+            inputs = corpus / harness / "corpus" if corpus else Path(name, "inputs")
+            if corpus is None:
+                write_seeds(harness, inputs)
+            found = replay(harness, inputs, Path(name))
         total.lines.update(found.lines)
         total.branches.update(found.branches)
     return total

@@ -71,6 +71,7 @@ def seeds_file(harness: str) -> Path:
 
 
 def write_seeds(harness: str, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(derived(harness) + kept(harness)):
         (directory / f"seed-{number:04}").write_bytes(seed)
 
@@ -90,10 +91,18 @@ def compile_harness(harness: str, directory: Path) -> list[str | Path]:
     return [program]
 
 
+def compile_replay(harness: str, directory: Path, compiler: str, *flags: str) -> Path:
+    """A program that tries the files it is given, without libFuzzer."""
+    program = directory / harness
+    sources = [*CORE, HERE / f"fuzz_{harness}.c", HERE / "replay.c"]
+    command = [compiler, *STANDARD, *flags, f"-I{CSRC}", *sources, "-o", program]
+    subprocess.run(command, cwd=directory, check=True)
+    return program
+
+
 def fuzz(harness: str, directory: Path, *limits: str) -> Run:
     """Runs it in a directory of its own, where corpus/ holds its inputs."""
     corpus = directory / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
     write_seeds(harness, corpus)
     command = [
         *compile_harness(harness, directory),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,3 +109,14 @@ def test_seeds_reach_all_of_the_core() -> None:
     for counts in found:
         missing = [place for place, count in counts.items() if count == 0]
         assert [place for place in missing if place[0] != "crc32c.c"] == []
+
+
+@pytest.mark.parametrize("harness", run.C_HARNESSES)
+def test_seeds_on_a_big_endian_machine(harness: str, tmp_path: Path) -> None:
+    qemu = require_tool("qemu-s390x")
+    compiler = require_tool("s390x-linux-gnu-gcc")
+    run.write_seeds(harness, tmp_path / "seeds")
+    program = run.compile_replay(harness, tmp_path, compiler, "-O2")
+    libraries = "/usr/s390x-linux-gnu"
+    seeds = sorted((tmp_path / "seeds").iterdir())
+    subprocess.run([qemu, "-L", libraries, program, *seeds], check=True)

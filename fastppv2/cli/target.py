@@ -1,0 +1,56 @@
+"""The server that a command connects to: ``HOST:PORT`` or the path of a UNIX socket."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import NamedTuple
+
+from fastppv2.cli.failure import CommandError
+
+_PORT = re.compile("[1-9][0-9]{0,4}")
+
+
+class Target(NamedTuple):
+    """Where to connect to; ``port`` is 0 for a UNIX socket, whose path is the ``host``."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if not self.port:
+            return ascii(self.host)[1:-1]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{ascii(host)[1:-1]}:{self.port}"
+
+    def connect(self, timeout: float) -> socket.socket:
+        """A connection, whose operations time out as this one does; CommandError without one."""
+        try:
+            if self.port:
+                return socket.create_connection((self.host, self.port), timeout)
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.settimeout(timeout)
+                connection.connect(self.host)
+            except OSError:
+                connection.close()
+                raise
+            return connection
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CommandError(
+                f"cannot connect to {self}: {reason}: is a server listening there?"
+            ) from None
+
+
+def parse_target(text: str) -> Target:
+    """ValueError where the text is no address."""
+    if "/" in text:
+        return Target(text, 0)
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not host or not _PORT.fullmatch(port) or int(port) > 0xFFFF or bracketed != (":" in host):
+        raise ValueError(
+            f"expected HOST:PORT, [2001:db8::1]:443 or the path of a UNIX socket, got {text!a}"
+        )
+    return Target(host[1:-1] if bracketed else host, int(port))
