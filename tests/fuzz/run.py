@@ -132,8 +132,9 @@ def fuzz(harness: str, directory: Path, *limits: str) -> Run:
 
 
 def keep(harness: str, directory: Path) -> None:
-    """Writes what its runs have learned to seeds/: the least inputs that reach all they reached."""
+    """Adds to seeds/ what its runs have learned: the least inputs that reach what no seed does."""
     with tempfile.TemporaryDirectory() as merged:
+        write_seeds(harness, Path(merged))
         command = [*compile_harness(harness, directory), "-merge=1", merged, directory / "corpus"]
         subprocess.run(command, env=ENVIRONMENT, check=True, stderr=subprocess.DEVNULL)
         learned = {path.read_bytes() for path in Path(merged).iterdir()} - set(derived(harness))
@@ -158,7 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=60, help="for each harness (60)")
     parser.add_argument("--corpus", type=Path, help="a directory to go on from, and to leave it in")
     parser.add_argument("--log", action="store_true", help=f"append to {LOG.name}")
-    parser.add_argument("--keep", action="store_true", help="write what was learned to seeds/")
+    parser.add_argument("--keep", action="store_true", help="add what was learned to seeds/")
     return parser.parse_args()
 
 

@@ -28,7 +28,7 @@ from fastppv2 import Header
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="clang's libFuzzer, as Debian's")
 
-SECONDS = int(os.environ.get("FASTPPV2_FUZZ", "20"))
+SECONDS = int(os.environ.get("FASTPPV2_FUZZ", "5"))
 LOCAL = v2(0x20, 0, b"")
 
 # One fault for each harness: a file of the core, what stands there, and what is off by one.
