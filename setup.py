@@ -28,6 +28,8 @@ CORE = {
     "depends": sorted(glob("csrc/*.[ch]")),
     "define_macros": [("NDEBUG", None)],
 }
+PLUGIN = "fastppv2/twisted/plugins/fastppv2_endpoint.py"
+PLUGINS = os.path.join("twisted", "plugins")
 # Of each header of the core, what stands between this line and the next directive.
 DECLARATIONS = "/* Declarations, up to the next directive; cffi reads them as they stand. */\n"
 
@@ -69,13 +71,30 @@ class BuildExt(build_ext):
 
 
 class BuildPy(build_py):
-    """Puts the C core beside the Python code, where get_include() finds it: both wheels have it."""
+    """Puts into every wheel what is found by its place alone.
+
+    The C core beside the Python code, where get_include() finds it, and the plugin for Twisted,
+    which looks for it in ``twisted/plugins`` of each directory in ``sys.path``.
+    """
 
     def finalize_options(self):
         super().finalize_options()
         core = sorted(os.path.basename(path) for path in glob("csrc/*.[ch]"))
         include = os.path.join(self.build_lib, "fastppv2", "include")
-        self.data_files = [*self.data_files, ("fastppv2", "csrc", include, core)]
+        plugins = os.path.join(self.build_lib, PLUGINS)
+        self.data_files = [
+            *self.data_files,
+            ("fastppv2", "csrc", include, core),
+            ("fastppv2", os.path.dirname(PLUGIN), plugins, [os.path.basename(PLUGIN)]),
+        ]
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            # All else is in the tree, which has no place of that name.
+            plugins = os.path.join(self.get_finalized_command("install").install_lib, PLUGINS)
+            self.mkpath(plugins)
+            self.copy_file(PLUGIN, plugins)
 
 
 def extensions():

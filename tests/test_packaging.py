@@ -34,6 +34,7 @@ INFORMATION = {
     "licenses/LICENSE",
     "top_level.txt",
 }
+PLUGIN = "twisted/plugins/fastppv2_endpoint.py"
 MAX_WHEEL_SIZE = 300_000
 
 
@@ -56,6 +57,7 @@ def test_wheels_hold_what_runs_and_the_core_and_nothing_else(
     compiled: Installed, with_cffi: Installed, pure: Installed, sources: set[str]
 ) -> None:
     package = {n for n in sources if n.startswith("fastppv2/") and n.endswith(SUFFIXES)}
+    package = package - {f"fastppv2/{PLUGIN}"} | {PLUGIN}
     core = {f"fastppv2/include/{n[5:]}" for n in sources if re.fullmatch(r"csrc/\w+\.[ch]", n)}
     cython, cffi = [f"fastppv2/{n}{EXTENSION_SUFFIXES[0]}" for n in ("_cython", "_cffi_core")]
     assert {"fastppv2/py.typed", "fastppv2/_cython.pyi", "fastppv2/core.pxd"} <= package
@@ -65,6 +67,16 @@ def test_wheels_hold_what_runs_and_the_core_and_nothing_else(
         name, version, *_ = wheel.name.split("-")
         information = {f"{name}-{version}.dist-info/{n}" for n in INFORMATION}
         assert set(contents(wheel)) == package | core | information | expected
+
+
+def test_an_editable_install_has_the_plugin(builder: Path, tree: Path, tmp_path: Path) -> None:
+    """Twisted finds it in a directory of that name alone, which the tree does not have."""
+    copy = shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns(*NOT_SOURCES))
+    program = f"from setuptools.build_meta import build_editable; build_editable({str(tmp_path)!r})"
+    settings = environment(FASTPPV2_NO_EXTENSIONS="1")
+    succeeded(run(builder, "-c", program, cwd=copy, env=settings))
+    (wheel,) = tmp_path.glob("*.whl")
+    assert contents(wheel)[PLUGIN] == (tree / "fastppv2" / PLUGIN).read_bytes()
 
 
 def test_wheels_are_small(compiled: Installed, pure: Installed) -> None:

@@ -1,0 +1,213 @@
+"""Connections that begin with a header: read, then handed over to the application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    ILoggingContext,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.log import callWithContext
+from zope.interface import implementer  # type: ignore[import-untyped]
+
+from fastppv2.handshake import Listener, State
+from fastppv2.twisted._transport import FirstBytes, name_in_log, show, socket_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IAddress
+    from twisted.python.failure import Failure
+
+    from fastppv2._queue import Handshake
+    from fastppv2.policy import Policy
+
+_log = Logger()
+_call_with_context: Any = callWithContext
+# Where transports and wrappers of transports keep the protocol that they give their bytes to.
+_SEATS = ("protocol", "wrappedProtocol")
+
+
+class ProxyProtocolFactory(Factory):
+    """Serves with ``factory`` whoever the headers name, from peers that ``policy`` trusts.
+
+    ``metrics`` is called with the outcome of each connection (``fastppv2.handshake.OUTCOMES``).
+    """
+
+    noisy = False  # Twisted says already that ``factory`` starts and stops
+
+    listener: Listener
+    """Of the port that is open, or was last: ``listener.counters``."""
+
+    def __init__(
+        self, factory: Any, *, policy: Policy, metrics: Callable[[str], object] | None = None
+    ) -> None:
+        self.wrappedFactory = factory
+        self._policy = policy
+        self._metrics = metrics
+        self._timer: Any = None
+
+    def logPrefix(self) -> str:  # noqa: N802
+        """Of the port, in Twisted's log."""
+        factory = self.wrappedFactory
+        named = ILoggingContext.providedBy(factory)
+        return f"{factory.logPrefix() if named else type(factory).__name__} (PROXY)"
+
+    def doStart(self) -> None:  # noqa: N802
+        """A port opens."""
+        self.wrappedFactory.doStart()
+        super().doStart()  # type: ignore[no-untyped-call]
+
+    def doStop(self) -> None:  # noqa: N802
+        """A port is closed."""
+        super().doStop()  # type: ignore[no-untyped-call]
+        self.wrappedFactory.doStop()
+
+    def startFactory(self) -> None:  # noqa: N802
+        """The first port opens."""
+        self.listener = Listener(self._policy, metrics=self._metrics)
+
+    def stopFactory(self) -> None:  # noqa: N802
+        """The last port is closed, and with it the connections that wait for their header."""
+        self.listener.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: N802
+        """For a connection from ``addr``."""
+        return _HeaderProtocol(self, addr)
+
+    def watch(self, reactor: Any) -> None:
+        """A connection waits, so that there may be something to decide later."""
+        if self._timer is None:
+            delay = self.listener.delay
+            if delay is not None:
+                self._timer = reactor.callLater(delay, self._sweep, reactor)
+
+    def _sweep(self, reactor: Any) -> None:
+        self._timer = None
+        self.listener.sweep()
+        self.watch(reactor)
+
+
+@implementer(IHandshakeListener, IHalfCloseableProtocol)
+class _HeaderProtocol(Protocol):
+    """Reads the header of one connection, and leaves its seat to the application's protocol."""
+
+    transport: Any
+    _handshake: Handshake
+    _seat: str
+    _secure = False
+
+    def __init__(self, factory: ProxyProtocolFactory, peer: IAddress | None) -> None:
+        self.factory: ProxyProtocolFactory = factory
+        self._peer = peer
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        self.transport = transport
+        self._seat = _seat(transport, self)
+        factory = self.factory
+        family, peername = socket_name(self._peer)
+        self._handshake = factory.listener.connect(self, family, peername)
+        if self._handshake.state is State.PENDING:
+            factory.watch(transport.reactor)
+        else:
+            self._carry_out()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        if self._handshake.feed(data) is not State.PENDING:
+            self._carry_out()
+
+    def handshakeCompleted(self) -> None:  # noqa: N802
+        """Of TLS that the header is inside of."""
+        self._secure = True
+
+    def readConnectionLost(self) -> None:  # noqa: N802
+        """The peer sends no more, and what it sent may be the application's."""
+        if self._handshake.eof() is State.ACCEPTED:
+            self.transport.startReading()  # which tells the application of the end, too
+        self._carry_out()
+
+    def writeConnectionLost(self) -> None:  # noqa: N802
+        """Nobody writes before the application does."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """Nobody can be answered, so the application is not told of the connection."""
+        self._handshake.eof()
+
+    def decided(self, handshake: Handshake) -> None:
+        """The listener decided without being asked."""
+        try:
+            self._carry_out()
+        except Exception:
+            _log.failure("the application failed when it was given a connection")
+            self.transport.abortConnection()
+
+    def _carry_out(self) -> None:
+        if self._handshake.state is State.ACCEPTED:
+            self._hand_over()
+        else:
+            self.transport.abortConnection()
+
+    def _hand_over(self) -> None:
+        transport = self.transport
+        client = show(transport, self._handshake, self._peer)
+        application = self.factory.wrappedFactory.buildProtocol(client)
+        if application is None:
+            transport.abortConnection()
+            return
+        setattr(transport, self._seat, application)
+        # The reactor's own context for these bytes still names the balancer.
+        system = name_in_log(transport, client)
+        _call_with_context({"system": system}, self._start, application)
+
+    def _start(self, application: Any) -> None:
+        """The application is connected, and receives what was read too far."""
+        transport, data = self.transport, self._handshake.trailing_data
+        first = FirstBytes(transport, self._seat, data) if data else None
+        application.makeConnection(transport)
+        if self._secure and IHandshakeListener.providedBy(application):
+            application.handshakeCompleted()
+        if first is not None:
+            first.deliver()
+
+
+def _seat(transport: Any, protocol: Protocol) -> str:
+    for name in _SEATS:
+        if getattr(transport, name, None) is protocol:
+            return name
+    raise TypeError(
+        f"{transport!r}: expected a transport with its protocol in one of {', '.join(_SEATS)}, as "
+        "those of Twisted's reactors and policies.ProtocolWrapper have it"
+    )
+
+
+@implementer(IStreamServerEndpoint)
+class _ServerEndpoint:
+    def __init__(self, endpoint: Any, policy: Policy, metrics: Any) -> None:
+        self._endpoint = endpoint
+        self._policy = policy
+        self._metrics = metrics
+
+    def listen(self, protocolFactory: Any) -> Deferred[Any]:  # noqa: N803
+        factory = ProxyProtocolFactory(protocolFactory, policy=self._policy, metrics=self._metrics)
+        return self._endpoint.listen(factory)  # type: ignore[no-any-return]
+
+
+def server_endpoint(
+    endpoint: Any, *, policy: Policy, metrics: Callable[[str], object] | None = None
+) -> Any:
+    """The ``IStreamServerEndpoint``, whose connections begin with a header.
+
+    The header is inside TLS if the endpoint does TLS; before it with
+    ``wrapServerTLS(options, server_endpoint(...))``. ``metrics`` is called with the outcome of each
+    connection (``fastppv2.handshake.OUTCOMES``).
+    """
+    return _ServerEndpoint(endpoint, policy, metrics)
