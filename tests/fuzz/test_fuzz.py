@@ -34,7 +34,11 @@ LOCAL = v2(0x20, 0, b"")
 # One fault for each harness: a file of the core, what stands there, and what is off by one.
 FAULTS = {
     "parse": ("v2.c", "if (size > input.length)", "if (size > input.length + 1)"),
-    "build": ("build.c", "if (FPP_V2_HEAD_SIZE + length > capacity)", "if (length > capacity)"),
+    "build": (
+        "build.c",
+        "memset(out, 0, FPP_UNIX_PATH_SIZE)",
+        "memset(out, 0, FPP_UNIX_PATH_SIZE + 1)",
+    ),
     "tlv": ("tlv.c", "if (length > room)", "if (length > room + 1)"),
     "address": ("address.c", "if (filled > FPP_IPV6_SIZE - 2)", "if (filled > FPP_IPV6_SIZE)"),
     "networks": ("networks.c", "number <= networks->ends[last]", "number < networks->ends[last]"),
