@@ -99,15 +99,6 @@ class CloudType(IntEnum):
     AWS = 0xEA
     AZURE = 0xEE
 
-
-AWS_VPCE_ID = 0x01  # subtypes: the first byte of the value
-AZURE_PRIVATE_LINK_ID = 0x01
-ALIBABA_VPC_ID = 0x01
-ALIBABA_ENDPOINT_ID = 0x02
-ALIBABA_SERVICE_ID = 0x03
-AZURE_PRIVATE_LINK_ID_SIZE = 4
-GCP_PSC_CONNECTION_ID_SIZE = 8
-
 BLOCK_SIZE = {
     Family.UNSPEC: 0,
     Family.INET: INET_BLOCK_SIZE,

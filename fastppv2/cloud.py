@@ -13,16 +13,7 @@ from __future__ import annotations
 
 from operator import index
 
-from fastppv2._spec import (
-    ALIBABA_ENDPOINT_ID,
-    ALIBABA_SERVICE_ID,
-    ALIBABA_VPC_ID,
-    AWS_VPCE_ID,
-    AZURE_PRIVATE_LINK_ID,
-    AZURE_PRIVATE_LINK_ID_SIZE,
-    GCP_PSC_CONNECTION_ID_SIZE,
-    CloudType,
-)
+from fastppv2._spec import CloudType
 from fastppv2.header import TLV, first, printable_text
 
 TYPE_CHECKING = False
@@ -49,7 +40,10 @@ __all__ = [
 
 
 class Field:
-    """Where an identifier stands: in TLVs of ``type`` whose value begins with ``subtype``."""
+    """Where an identifier stands: in TLVs of ``type`` whose value begins with ``subtype``.
+
+    ``name`` is the reader's; the builder's has ``_tlv`` behind it.
+    """
 
     __slots__ = ("name", "subtype", "type")
 
@@ -72,7 +66,8 @@ class Text(Field):
             return None
         return printable_text(value[len(self.subtype) :])
 
-    def encode(self, id: str) -> TLV:
+    def encode(self, id: str, /) -> TLV:
+        """The TLV. Raises TypeError, and ValueError if it is not printable ASCII."""
         if not isinstance(id, str):
             raise TypeError(f"{self.name}: expected a str, got {id!r}")
         if not (id.isascii() and id.isprintable()):
@@ -105,7 +100,8 @@ class Number(Field):
             return None
         return int.from_bytes(value[len(self.subtype) :], self.byteorder)
 
-    def encode(self, id: int) -> TLV:
+    def encode(self, id: int, /) -> TLV:
+        """The TLV. Raises TypeError, and ValueError if the number does not fit."""
         try:
             number = index(id)
         except TypeError:
@@ -116,20 +112,12 @@ class Number(Field):
         return TLV(int(self.type), self.subtype + number.to_bytes(self.size, self.byteorder))
 
 
-_AWS_VPCE_ID = Text("aws_vpce_id", CloudType.AWS, bytes([AWS_VPCE_ID]))
-_AZURE_PRIVATE_LINK_ID = Number(
-    "azure_private_link_id",
-    CloudType.AZURE,
-    bytes([AZURE_PRIVATE_LINK_ID]),
-    AZURE_PRIVATE_LINK_ID_SIZE,
-    "little",
-)
-_GCP_PSC_CONNECTION_ID = Number(
-    "gcp_psc_connection_id", CloudType.GCP, b"", GCP_PSC_CONNECTION_ID_SIZE, "big"
-)
-_ALIBABA_VPC_ID = Text("alibaba_vpc_id", CloudType.ALIBABA, bytes([ALIBABA_VPC_ID]))
-_ALIBABA_ENDPOINT_ID = Text("alibaba_endpoint_id", CloudType.ALIBABA, bytes([ALIBABA_ENDPOINT_ID]))
-_ALIBABA_SERVICE_ID = Text("alibaba_service_id", CloudType.ALIBABA, bytes([ALIBABA_SERVICE_ID]))
+_AWS_VPCE_ID = Text("aws_vpce_id", CloudType.AWS, b"\x01")
+_AZURE_PRIVATE_LINK_ID = Number("azure_private_link_id", CloudType.AZURE, b"\x01", 4, "little")
+_GCP_PSC_CONNECTION_ID = Number("gcp_psc_connection_id", CloudType.GCP, b"", 8, "big")
+_ALIBABA_VPC_ID = Text("alibaba_vpc_id", CloudType.ALIBABA, b"\x01")
+_ALIBABA_ENDPOINT_ID = Text("alibaba_endpoint_id", CloudType.ALIBABA, b"\x02")
+_ALIBABA_SERVICE_ID = Text("alibaba_service_id", CloudType.ALIBABA, b"\x03")
 
 FIELDS: tuple[Text | Number, ...] = (
     _AWS_VPCE_ID,
@@ -159,19 +147,9 @@ def aws_vpce_id(header: Header) -> str | None:
     return _AWS_VPCE_ID.find(header)
 
 
-def aws_vpce_id_tlv(id: str, /) -> TLV:
-    """0xEA, 0x01, the text. Raises ValueError if it is not printable ASCII."""
-    return _AWS_VPCE_ID.encode(id)
-
-
 def azure_private_link_id(header: Header) -> int | None:
     """The LinkID of the private endpoint through which the client came, 0 to 2**32 - 1."""
     return _AZURE_PRIVATE_LINK_ID.find(header)
-
-
-def azure_private_link_id_tlv(id: int, /) -> TLV:
-    """0xEE, 0x01, 4 bytes little endian. Raises ValueError if the number does not fit."""
-    return _AZURE_PRIVATE_LINK_ID.encode(id)
 
 
 def gcp_psc_connection_id(header: Header) -> int | None:
@@ -179,19 +157,9 @@ def gcp_psc_connection_id(header: Header) -> int | None:
     return _GCP_PSC_CONNECTION_ID.find(header)
 
 
-def gcp_psc_connection_id_tlv(id: int, /) -> TLV:
-    """0xE0, 8 bytes big endian. Raises ValueError if the number does not fit."""
-    return _GCP_PSC_CONNECTION_ID.encode(id)
-
-
 def alibaba_vpc_id(header: Header) -> str | None:
     """The VPC of the client, such as "vpc-bp1example"."""
     return _ALIBABA_VPC_ID.find(header)
-
-
-def alibaba_vpc_id_tlv(id: str, /) -> TLV:
-    """0xE1, 0x01, the text. Raises ValueError if it is not printable ASCII."""
-    return _ALIBABA_VPC_ID.encode(id)
 
 
 def alibaba_endpoint_id(header: Header) -> str | None:
@@ -199,16 +167,14 @@ def alibaba_endpoint_id(header: Header) -> str | None:
     return _ALIBABA_ENDPOINT_ID.find(header)
 
 
-def alibaba_endpoint_id_tlv(id: str, /) -> TLV:
-    """0xE1, 0x02, the text. Raises ValueError if it is not printable ASCII."""
-    return _ALIBABA_ENDPOINT_ID.encode(id)
-
-
 def alibaba_service_id(header: Header) -> str | None:
     """The PrivateLink endpoint service that the client asked, such as "epsrv-bp1example"."""
     return _ALIBABA_SERVICE_ID.find(header)
 
 
-def alibaba_service_id_tlv(id: str, /) -> TLV:
-    """0xE1, 0x03, the text. Raises ValueError if it is not printable ASCII."""
-    return _ALIBABA_SERVICE_ID.encode(id)
+aws_vpce_id_tlv = _AWS_VPCE_ID.encode
+azure_private_link_id_tlv = _AZURE_PRIVATE_LINK_ID.encode
+gcp_psc_connection_id_tlv = _GCP_PSC_CONNECTION_ID.encode
+alibaba_vpc_id_tlv = _ALIBABA_VPC_ID.encode
+alibaba_endpoint_id_tlv = _ALIBABA_ENDPOINT_ID.encode
+alibaba_service_id_tlv = _ALIBABA_SERVICE_ID.encode
