@@ -99,6 +99,7 @@ class CloudType(IntEnum):
     AWS = 0xEA
     AZURE = 0xEE
 
+
 BLOCK_SIZE = {
     Family.UNSPEC: 0,
     Family.INET: INET_BLOCK_SIZE,
