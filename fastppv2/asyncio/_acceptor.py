@@ -12,6 +12,7 @@ from fastppv2._log import logger
 from fastppv2._peer import text_of
 from fastppv2._queue import State
 from fastppv2.asyncio._connect import connect, connect_ended
+from fastppv2.asyncio._reset import peername_of_reset
 from fastppv2.asyncio._tls import Securing, check_context, hand_over
 from fastppv2.asyncio._view import View, show
 from fastppv2.handshake import Counters, Listener
@@ -121,6 +122,8 @@ class Receiver(asyncio.Protocol):
             self._pass_on(transport, b"")
             return
         peername = transport.get_extra_info("peername")
+        if peername is None:
+            peername = peername_of_reset(transport.get_extra_info("socket"))
         handshake = acceptor.listener.connect(self, _family(transport, peername), peername)
         self._handshake = handshake
         if handshake.state is not _PENDING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastppv2._log import logger
 from fastppv2.asyncio._acceptor import Acceptor
 from fastppv2.asyncio._deliver import deliver
+from fastppv2.asyncio._forwarded import warn_of_forwarding
 from fastppv2.asyncio._server import divide, serve
 from fastppv2.asyncio._view import View
 from fastppv2.settings import Settings, from_environment
@@ -133,6 +134,7 @@ def loop_factory_for(
 def _make(
     kind: Callable[[], Any], settings: Settings, metrics: Callable[[str], object] | None
 ) -> asyncio.AbstractEventLoop:
+    warn_of_forwarding()
     loop = kind()
     loop.proxy_settings = settings
     loop.proxy_metrics = metrics

@@ -57,7 +57,7 @@ async def test_a_reset_at_every_byte(raw: bytes) -> None:
 
 
 async def test_a_reset_before_the_loop_looks() -> None:
-    """Then nobody can be asked who it was."""
+    """Who it was: see test_asyncio_resets."""
     async with serve() as served:
         client = Client(served.address)
         client.reset()
