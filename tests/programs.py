@@ -51,13 +51,13 @@ class Program:
                 stderr=subprocess.STDOUT,
             )
 
-    def connect(self, port: int | None = None) -> socket.socket:
+    def connect(self, port: int | None = None, *, source: str = HOST) -> socket.socket:
         """Waits until the server listens; a connection that only looked would be logged."""
         deadline = time.monotonic() + TIMEOUT
         address = self.address if port is None else (HOST, port)
         while True:
             try:
-                return socket.create_connection(address, timeout=TIMEOUT)
+                return socket.create_connection(address, TIMEOUT, (source, 0))
             except ConnectionRefusedError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"no answer, exit {self.process.poll()}: {self.said()}")

@@ -13,3 +13,11 @@ def quoted(page: str, language: str) -> list[str]:
     """The page's blocks in that language."""
     text = (DOCS / page).read_text(encoding="utf-8")
     return [code for found, code in _BLOCK.findall(text) if found == language]
+
+
+def adapted(text: str, changes: dict[str, str]) -> str:
+    """With the addresses and paths of this machine; each change must find its place."""
+    for old, new in changes.items():
+        assert old in text, f"{old!r} is not in:\n{text}"
+        text = text.replace(old, new)
+    return text

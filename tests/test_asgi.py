@@ -1,4 +1,4 @@
-"""The middleware, on scopes as uvicorn and hypercorn make them; tests/servers has the servers."""
+"""The middleware, on scopes as uvicorn and hypercorn make them; tests/dropin has the servers."""
 
 from __future__ import annotations
 

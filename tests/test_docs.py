@@ -1,0 +1,47 @@
+"""README.md and docs/: links lead somewhere, and settings are what the environment takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastppv2.settings import from_environment
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/**/*.md")])
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
+SETTING = re.compile(r"\b(FASTPPV2_[A-Z_]+)=([^\s`'\")]+)")
+BUILD = {"FASTPPV2_NO_EXTENSIONS", "FASTPPV2_CFFI"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_settings() -> None:
+    """Each as it stands on a page is taken, and together with the others of its line."""
+    taken = 0
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            given = {name: value for name, value in SETTING.findall(line) if name not in BUILD}
+            if given:
+                from_environment({"FASTPPV2_TRUSTED": "192.0.2.1", **given})
+                taken += 1
+    assert taken
