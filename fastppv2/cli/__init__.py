@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import fastppv2
 from fastppv2._backend import crc32c_kind
-from fastppv2.cli import decode, encode, probe, send
+from fastppv2.cli import decode, encode, probe, relay, send
 from fastppv2.cli.failure import CommandError
 
 TYPE_CHECKING = False
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_parser(commands)
     send.add_parser(commands)
     probe.add_parser(commands)
+    relay.add_parser(commands)
     return parser
 
 

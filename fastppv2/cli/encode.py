@@ -83,7 +83,7 @@ def add_header_options(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE=VALUE",
         dest="tlvs",
         action="append",
-        type=_tlv,
+        type=parse_tlv,
         default=[],
         help="add a TLV; repeat for more, they keep their order",
     )
@@ -157,12 +157,13 @@ def _encode(name: str, text: str) -> bytes:
         raise ValueError(f"{name}: {text!a} cannot be encoded") from None
 
 
-def _tlv(text: str) -> tuple[int, bytes]:
+def parse_tlv(text: str) -> tuple[int, bytes]:
+    """``TYPE=VALUE`` as the help has it; argparse's error where it is not."""
     type, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"expected TYPE=VALUE, got {text!a}")
     try:
-        return _cloud_tlv(type, value) or (_tlv_type(type), _tlv_value(value))
+        return _cloud_tlv(type, value) or (parse_tlv_type(type), _tlv_value(value))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -184,7 +185,8 @@ def _member(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def _tlv_type(text: str) -> int:
+def parse_tlv_type(text: str) -> int:
+    """A number or a name; ValueError where it is neither."""
     member = TLVType.__members__.get(_member(text))
     if member is not None:
         return member.value
