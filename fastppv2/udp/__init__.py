@@ -1,4 +1,4 @@
-"""PROXY protocol on UDP: a header in front of every datagram.
+"""PROXY protocol on UDP: a header in front of every datagram::
 
     transport, protocol = await fastppv2.udp.create_datagram_endpoint(
         Echo, ("0.0.0.0", 5353), policy=Policy("10.0.0.7")
