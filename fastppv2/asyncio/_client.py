@@ -17,22 +17,47 @@ _TLS_OPTIONS = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class _Sender(asyncio.Protocol):
-    """Sends the header; the application is next, unless it waits for TLS."""
+    """Sends the header; then the application is connected, over TLS if there are options for it."""
 
-    def __init__(self, header: bytes, protocol: asyncio.BaseProtocol, secured: bool) -> None:
+    def __init__(
+        self,
+        header: bytes,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        options: dict[str, Any] | None,
+    ) -> None:
         self._header = header
-        self.protocol = protocol
-        self._secured = secured
-        self.early = b""
+        self._protocol_factory = protocol_factory
+        self._options = options
+        self._securing: Securing | None = None
+        self.secured: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        """The transport over TLS, with the application connected to it."""
+
+    def __call__(self) -> _Sender:
+        self.protocol = self._protocol_factory()
+        return self
 
     def connection_made(self, transport: Any) -> None:
         transport.write(self._header)
-        if not self._secured:
+        if self._options is None:
             introduce(transport, lambda: self.protocol)
+        else:
+            self._securing = Securing(transport, b"", self._finish, **self._options)
 
-    def data_received(self, data: bytes) -> None:
-        """The server speaks before TLS starts: that is nothing for the application."""
-        self.early += data
+    def _finish(self, transport: Any, error: Exception | None = None, **arrived: Any) -> None:
+        if self.secured.cancelled():
+            return
+        if transport is not None:
+            hand_over(transport, lambda: self.protocol, **arrived)
+            self.secured.set_result(transport)
+        else:
+            lost = ConnectionResetError("the connection was lost before TLS had begun")
+            self.secured.set_exception(error or lost)
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self.secured.cancel()
+        if self._securing is not None:
+            self._securing.stop()
 
 
 async def create_connection(
@@ -51,35 +76,14 @@ async def create_connection(
     loop takes it.
     """
     data = header.raw if isinstance(header, Header) else bytes(memoryview(header))
-    options_of_tls = _of_tls(host, ssl, server_hostname, options) if ssl else None
-    transport, sender = await asyncio.get_running_loop().create_connection(
-        lambda: _Sender(data, protocol_factory(), options_of_tls is not None), host, port, **options
-    )
-    if options_of_tls is None:
-        return transport, sender.protocol
-    secured = await _secure(transport, sender, options_of_tls)
-    if secured is None:
-        raise ConnectionResetError("the connection was lost before TLS had begun")
-    return secured, sender.protocol
-
-
-async def _secure(transport: Any, sender: _Sender, options: dict[str, Any]) -> Any:
-    """The transport over TLS, once the application is connected to it."""
-    result = asyncio.get_running_loop().create_future()
-
-    def finish(secured: Any, error: Exception | None = None, **arrived: Any) -> None:
-        if secured is not None:
-            hand_over(secured, lambda: sender.protocol, **arrived)
-        if error is None:
-            result.set_result(secured)
-        else:
-            result.set_exception(error)
-
-    securing = Securing(transport, sender.early, finish, **options)
+    of_tls = _of_tls(host, ssl, server_hostname, options) if ssl else None
+    sender = _Sender(data, protocol_factory, of_tls)
+    connect = asyncio.get_running_loop().create_connection
     try:
-        return await result
+        transport, _ = await connect(sender, host, port, **options)
+        return await sender.secured if of_tls else transport, sender.protocol
     except asyncio.CancelledError:
-        securing.stop()
+        sender.cancel()
         raise
 
 

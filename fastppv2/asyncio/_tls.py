@@ -34,7 +34,6 @@ class Securing(asyncio.Protocol):
         self._transport = transport
         self._early = data
         self._finish = finish
-        self.secured: Any = None
         self._awaited: Any = None
         # Not by a task, which would learn of the end of the handshake when TLS has read on.
         self._coroutine: Any = loop.start_tls(transport, _Above(self), **options)
@@ -44,12 +43,11 @@ class Securing(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._early += data
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.stop()
-        self._finish(None, error=exc)
-
     def _begin(self) -> None:
-        if self._coroutine is not None:
+        if self._transport.is_closing():  # lost meanwhile, or stopped
+            self.stop()
+            self._finish(None)
+        else:
             self.advance()
             # Behind two callbacks of start_tls: TLS is connected, reading is resumed.
             asyncio.get_running_loop().call_soon(self._deliver)
@@ -66,8 +64,11 @@ class Securing(asyncio.Protocol):
             self._awaited = self._coroutine.send(None)
         except StopIteration as result:
             self._coroutine = None
-            self.secured = result.value
-            self._finish(self.secured, **arrived)
+            transport = result.value
+            if transport is None or transport.is_closing():  # lost before it was secured
+                self._finish(None)
+            else:
+                self._finish(transport, **arrived)
         except Exception as error:
             self._coroutine = None
             self._finish(None, error=error)
@@ -75,7 +76,7 @@ class Securing(asyncio.Protocol):
             self._awaited.add_done_callback(lambda _: self.advance())
 
     def stop(self) -> None:
-        """The connection ends, and ``finish`` is not called."""
+        """Ends the connection, and waits for nothing."""
         if self._coroutine is not None:
             self._coroutine.close()
             self._coroutine = None
@@ -95,14 +96,6 @@ class _Above(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._securing.advance(ended=True)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It was on its way when the application was connected, if that could be at all."""
-        self._securing.advance()
-        transport = self._securing.secured
-        protocol = None if transport is None else transport.get_protocol()
-        if protocol is not None and protocol is not self:
-            protocol.connection_lost(exc)
 
 
 def hand_over(

@@ -168,8 +168,8 @@ class Client:
         self.socket.close()
 
     async def send(self, *pieces: bytes) -> None:
-        """Each is read before the next is sent."""
-        for piece in pieces:
+        """Each is read before the next is sent; it is accepted, too, without any."""
+        for piece in pieces or (b"",):
             await asyncio.get_running_loop().sock_sendall(self.socket, piece)
             for _ in range(STEPS):
                 await asyncio.sleep(0)

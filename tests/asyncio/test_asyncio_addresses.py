@@ -127,10 +127,12 @@ async def test_unix_sockets(kind: str, tmp_path: Path) -> None:
         assert server.proxy_counters.refused["untrusted"] == 1
 
 
-async def test_a_view_is_readable(loop_kind: str) -> None:
+async def test_a_transport_is_a_transport(loop_kind: str) -> None:
     async with serve() as served:
         with Client(served.address) as client:
             await client.exchange(HEADER + PAYLOAD)
             transport = (await served.connection()).transport
             assert isinstance(transport, asyncio.Transport)
             assert ("198.51.100.1" in repr(transport)) == (loop_kind == "uvloop")
+            with pytest.raises(AttributeError, match="no_such_method"):
+                transport.no_such_method  # noqa: B018

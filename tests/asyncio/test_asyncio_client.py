@@ -186,6 +186,26 @@ async def test_cancelled_in_the_handshake() -> None:
         await ended
 
 
+async def test_a_reset_in_any_step_behind_the_header() -> None:
+    """Told to the caller, or to nobody if it was cancelled."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.transport.abort()
+
+    async with plain_server(handle) as address:
+        for steps in range(8):
+            connecting = asyncio.ensure_future(
+                open_connection(*address, header=HEADER, ssl=contexts()[1], server_hostname=NAME)
+            )
+            if steps:
+                for _ in range(2 * steps):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+            with pytest.raises((OSError, asyncio.CancelledError)):
+                await connecting
+
+
 async def test_what_cannot_be_connected() -> None:
     async with serve() as served:
         address = served.address

@@ -83,16 +83,22 @@ async def test_header_and_hello_in_one_segment(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_header_and_hello_in_one_segment_and_a_bit(kind: str) -> None:
+async def test_header_and_hello_in_two_segments(kind: str) -> None:
+    """The second comes in any step behind the first."""
+    ends = (1, len(HEADER) - 1, len(HEADER), len(HEADER) + 1, -1)
     async with serve_tls(kind) as served:
-        ends = (1, len(HEADER) - 1, len(HEADER), len(HEADER) + 1, len(HEADER) + 5, -1)
         for at in ends:
-            with TLSClient(served.address) as client:
-                first = HEADER + client.hello()
-                await client.send(first[:at], first[at:])
-                await client.send(await client.finish(PAYLOAD))
-                assert await client.read(len(PAYLOAD)) == PAYLOAD
-        check(served, len(ends))
+            for steps in range(6):
+                with TLSClient(served.address) as client:
+                    first = HEADER + client.hello()
+                    await client.send()  # it is accepted
+                    client.socket.send(first[:at])
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                    client.socket.send(first[at:])
+                    await client.send(await client.finish(PAYLOAD))
+                    assert await client.read(len(PAYLOAD)) == PAYLOAD
+        check(served, 6 * len(ends))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,6 +133,34 @@ async def test_the_last_flight_with_data_and_the_end_behind_it(kind: str, loop_k
         # asyncio's TLS before Python 3.11 tells protocols of no end.
         assert seen.ended or (loop_kind == "asyncio" and sys.version_info < (3, 11))
         check(served, 1)
+
+
+async def test_the_end_behind_the_last_flight() -> None:
+    async with serve_tls() as served:
+        with TLSClient(served.address) as client:
+            await client.send(HEADER + client.hello())
+            last = await client.finish()
+            with pytest.raises(ssl.SSLWantReadError):
+                client.tls.unwrap()
+            client.socket.send(last + client.outgoing.read())
+            seen = await served.connection()
+            await asyncio.wait_for(seen.lost, 5)
+            assert seen.peername == CLIENT
+            assert not seen.data
+
+
+async def test_a_reset_in_any_step_behind_the_header() -> None:
+    async with serve_tls() as served:
+        for steps in range(20):
+            with TLSClient(served.address) as client:
+                await client.send()
+                client.socket.send(HEADER + client.hello()[: 100 * (steps % 2)])
+                for _ in range(steps // 2):
+                    await asyncio.sleep(0)
+                client.reset()
+        while sum(served.counted().values()) < 20 or served.server._acceptor.securing:
+            await asyncio.sleep(0.001)
+        assert not served.connections
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,6 +253,19 @@ async def test_closing_ends_at_once_what_is_in_its_handshake() -> None:
             while await client.receive(1 << 16):
                 pass
         await served.server.wait_closed()
+        assert not served.connections
+
+
+async def test_somebody_else_ends_the_connection_in_its_handshake() -> None:
+    """As ``Server.abort_clients()`` does, since Python 3.13."""
+    async with serve_tls() as served:
+        with TLSClient(served.address) as client:
+            await client.send(HEADER + client.hello())
+            (securing,) = served.server._acceptor.securing
+            securing._transport.abort()
+            while await client.receive(1 << 16):
+                pass
+        assert not served.server._acceptor.securing
         assert not served.connections
 
 
