@@ -1,0 +1,88 @@
+/* Connections to a server under test: client PORT CONNECTIONS REQUESTS HEADER REQUEST MARK
+
+   So many connections, WAVE at a time; on each the header with the first request behind it in one
+   segment, then the other requests, each when the answer to the last one is there: it ends in MARK.
+   HEADER and REQUEST are in hexadecimal. A connection ends in a reset, which leaves no port behind. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { WAVE = 16, ROOM = 65536 };
+
+static void must(int holds, const char *what) {
+    if (!holds) {
+        perror(what);
+        exit(1);
+    }
+}
+
+static size_t from_hex(const char *text, unsigned char *out) {
+    const size_t size = strlen(text) / 2;
+    must(size <= ROOM, "too long");
+    for (size_t i = 0; i < size; i++) {
+        const char digits[3] = {text[2 * i], text[2 * i + 1], 0};
+        out[i] = (unsigned char)strtoul(digits, NULL, 16);
+    }
+    return size;
+}
+
+static int connected(const struct sockaddr_in *server) {
+    const int on = 1;
+    const struct linger reset = {1, 0};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    must(fd >= 0, "socket");
+    must(connect(fd, (const struct sockaddr *)server, sizeof *server) == 0, "connect");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    return fd;
+}
+
+static void send_all(int fd, const unsigned char *data, size_t size) {
+    must(send(fd, data, size, MSG_NOSIGNAL) == (ssize_t)size, "send");
+}
+
+static void read_answer(int fd, const char *mark) {
+    char answer[ROOM];
+    const size_t end = strlen(mark);
+    size_t size = 0;
+    while (size < end || memcmp(answer + size - end, mark, end) != 0) {
+        const ssize_t count = recv(fd, answer + size, ROOM - size, 0);
+        must(count > 0, "recv");
+        size += (size_t)count;
+    }
+}
+
+int main(int argc, char **argv) {
+    static unsigned char first[2 * ROOM];
+    unsigned char request[ROOM];
+    int fds[WAVE];
+    must(argc == 7, "PORT CONNECTIONS REQUESTS HEADER REQUEST MARK");
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1]))};
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int requests = atoi(argv[3]);
+    const size_t header_size = from_hex(argv[4], first);
+    const size_t request_size = from_hex(argv[5], request);
+    memcpy(first + header_size, request, request_size);
+    for (int left = atoi(argv[2]); left > 0; left -= WAVE) {
+        const int count = left < WAVE ? left : WAVE;
+        for (int i = 0; i < count; i++)
+            fds[i] = connected(&server);
+        for (int i = 0; i < count; i++)
+            send_all(fds[i], first, header_size + request_size);
+        for (int done = 1; done < requests; done++)
+            for (int i = 0; i < count; i++) {
+                read_answer(fds[i], argv[6]);
+                send_all(fds[i], request, request_size);
+            }
+        for (int i = 0; i < count; i++) {
+            read_answer(fds[i], argv[6]);
+            close(fds[i]);
+        }
+    }
+    return 0;
+}

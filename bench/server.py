@@ -1,0 +1,125 @@
+"""A server under test: ``python -m bench.server KIND LOOP PROXY``; says its port, serves for ever.
+
+KIND: what answers ``pong`` to a ``ping``: a protocol, a stream, either over TLS, or an application
+under uvicorn. PROXY: 1 behind a header, 0 without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+import sys
+
+import fastppv2.asyncio
+from fastppv2 import Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+PING, PONG = b"ping", b"pong"
+POLICY = Policy("127.0.0.0/8, 10.0.0.0/8")
+
+
+class Pong(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(PONG)
+
+
+async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(100):
+        writer.write(PONG)
+    writer.close()
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """ASGI."""
+    headers = [(b"content-length", b"4"), (b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": PONG})
+
+
+async def ignore_resets(serve: Callable[..., Awaitable[None]], *streams: Any) -> None:
+    try:
+        await serve(*streams)
+    except ConnectionError:
+        streams[1].close()
+
+
+def certified() -> ssl.SSLContext:
+    import trustme
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    authority.issue_cert("server", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    return context
+
+
+async def serve(kind: str, proxy: bool) -> None:
+    what, _, tls = kind.partition(" ")
+    options: dict[str, Any] = {"ssl": certified()} if tls else {}
+    loop = asyncio.get_running_loop()
+    if proxy:
+        options["policy"] = POLICY
+    if what == "start_server":
+        start = fastppv2.asyncio.start_server if proxy else asyncio.start_server
+        server = await start(
+            lambda *streams: ignore_resets(pong, *streams), "127.0.0.1", 0, **options
+        )
+    else:
+        create = fastppv2.asyncio.create_server if proxy else loop.create_server
+        server = await create(Pong, "127.0.0.1", 0, **options)
+    begin(server.sockets[0])
+    await server.serve_forever()
+
+
+def begin(sock: Any) -> None:
+    gc.collect()
+    gc.disable()
+    print(sock.getsockname()[1], flush=True)
+
+
+def serve_uvicorn(loop_kind: str, proxy: bool) -> None:
+    import uvicorn
+
+    factory: Any = loop_kind
+    if proxy:
+        module = "fastppv2.asyncio:"
+        factory = module + ("loop_factory" if loop_kind == "asyncio" else "uvloop_loop_factory")
+    config = uvicorn.Config(
+        application,
+        loop=factory,
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
+    )
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(128)
+    begin(sock)
+    uvicorn.Server(config).run(sockets=[sock])
+
+
+def main(kind: str, loop_kind: str, proxy: str) -> None:
+    if kind == "uvicorn":
+        serve_uvicorn(loop_kind, proxy == "1")
+        return
+    if loop_kind == "uvloop":
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
+    loop.run_until_complete(serve(kind, proxy == "1"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
