@@ -1,8 +1,8 @@
 """What a header costs a server: ``python -m bench.connections``; Linux, a few minutes.
 
-Server CPU seconds a connection, of a plain server against the same one behind a v2 TCP4 header with
-policy and trust check. Both run, and take turns; a ratio is that of one turn, and what is printed is
-the mean of the ratios with its lower 95 % bound: 1.00 is a header for nothing.
+Server CPU seconds a connection, of a plain server against the same one behind a v2 TCP4 header
+with policy and trust check. Both run, and take turns; a ratio is that of one pair of turns, and
+what is printed is the mean of the ratios with its lower 95 % bound: 1.00 is a header for nothing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from fastppv2 import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from typing import Any
 
 PING, PONG = b"ping", b"pong"
@@ -45,13 +44,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": PONG})
 
 
-async def ignore_resets(serve: Callable[..., Awaitable[None]], *streams: Any) -> None:
-    try:
-        await serve(*streams)
-    except ConnectionError:
-        streams[1].close()
-
-
 def certified() -> ssl.SSLContext:
     import trustme
 
@@ -69,9 +61,7 @@ async def serve(kind: str, proxy: bool) -> None:
         options["policy"] = POLICY
     if what == "start_server":
         start = fastppv2.asyncio.start_server if proxy else asyncio.start_server
-        server = await start(
-            lambda *streams: ignore_resets(pong, *streams), "127.0.0.1", 0, **options
-        )
+        server = await start(pong, "127.0.0.1", 0, **options)
     else:
         create = fastppv2.asyncio.create_server if proxy else loop.create_server
         server = await create(Pong, "127.0.0.1", 0, **options)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from functools import partial
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -55,7 +55,7 @@ class Acceptor:
         self.tls = None if ssl is None else {"sslcontext": ssl, "server_side": True, **tls_options}
         self.enabled = True
         self.securing: set[Securing] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         _all.add(self)
 
     @property
@@ -69,14 +69,13 @@ class Acceptor:
         return self.protocol_factory()
 
     def watch(self) -> None:
-        """The one timer runs while there is something to wait for."""
-        if self._timer is None:
-            delay = self.listener.delay
-            if delay is not None:
-                self._timer = asyncio.get_running_loop().call_later(delay, self._sweep)
+        """Sets the one timer, which runs while there is something to wait for."""
+        delay = self.listener.delay
+        if delay is not None:
+            self.timer = asyncio.get_running_loop().call_later(delay, self._sweep)
 
     def _sweep(self) -> None:
-        self._timer = None
+        self.timer = None
         self.listener.sweep()
         self.watch()
 
@@ -86,9 +85,9 @@ class Acceptor:
         for connection in list(self.securing):
             connection.stop()
         self.securing.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 def counters() -> Counters:
@@ -124,11 +123,15 @@ class Receiver(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         if peername is None:
             peername = peername_of_reset(transport.get_extra_info("socket"))
-        handshake = acceptor.listener.connect(self, _family(transport, peername), peername)
-        self._handshake = handshake
+        if type(peername) is tuple:
+            family = AF_INET if len(peername) == 2 else AF_INET6
+        else:  # asking takes long, and is done where there is a doubt
+            family = transport.get_extra_info("socket").family
+        self._handshake = handshake = acceptor.listener.connect(self, family, peername)
         if handshake.state is not _PENDING:
             self.decided(handshake)
-        acceptor.watch()
+        if acceptor.timer is None:
+            acceptor.watch()
 
     def data_received(self, data: bytes) -> None:
         handshake = self._handshake
@@ -176,10 +179,3 @@ class Receiver(asyncio.Protocol):
         elif error is not None:
             client = text_of(shown.get_extra_info("peername"))
             logger.debug("the TLS handshake with %s failed: %s", client, error)
-
-
-def _family(transport: Any, peername: object) -> int:
-    """The socket's, which is asked where the peername leaves a doubt: asking takes long."""
-    if isinstance(peername, tuple):
-        return socket.AF_INET if len(peername) == 2 else socket.AF_INET6
-    return transport.get_extra_info("socket").family  # type: ignore[no-any-return]

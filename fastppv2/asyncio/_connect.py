@@ -21,11 +21,11 @@ def connect(
     loops that may read on before.
     """
     first = None
-    if data:
-        if not hasattr(transport, "__dict__"):  # uvloop's, of a peer that is passed through
-            transport = View(transport, {})
-        if not isinstance(transport, View):
+    if data and not isinstance(transport, View):
+        try:
             first = FirstBytes(transport, data)
+        except AttributeError:  # uvloop's, of a peer that is passed through
+            transport = View(transport, None)
     try:
         introduce(transport, protocol_factory)
     except Exception as error:
