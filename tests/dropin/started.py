@@ -41,7 +41,8 @@ class Started(ExitStack):
             "FASTPPV2_TRUSTED": HOST,
             "HOME": str(directory),  # gunicorn leaves a socket there
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONWARNINGS": "error",
+            # Servers use what is deprecated, each of its own time.
+            "PYTHONWARNINGS": "error,default::DeprecationWarning",
             **env,
         }
         program = Program(command, directory / "log", port, env=env, cwd=directory)

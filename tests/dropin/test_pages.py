@@ -45,26 +45,26 @@ class Shown:
         changes[port] = str(own_port)
         self._start(page, {"serve.py": adapted(text, changes)}, own_port)
 
-    def command(self, page, files, options, tls, **env):
+    def command(self, page, files, options, tls):
         """The page's command, with options of which ``tls`` are those that TLS adds."""
         port = self._started.port()
         options = options + tls if self._trusting else options
         options = options.format(port=port, certificate=self._certificate)
         files = {name: adapted(text, self._named(text)) for name, text in files.items()}
-        self._start(page, files, port, options.split(), **env)
+        self._start(page, files, port, options.split())
 
     def _named(self, text):
         name = ":loop_factory"
         return {name: f":{self._loop}"} if name in text else {}
 
-    def _start(self, page, files, port, options=(), **env):
+    def _start(self, page, files, port, options=()):
         directory = self._started.directory()
         for name, text in files.items():
             (directory / name).write_text(text)
         (console,) = quoted(page, "console")
         trusted, *command = shlex.split(adapted(console, self._named(console)))
         assert trusted == "FASTPPV2_TRUSTED=10.0.0.0/8"  # the tests trust loopback instead
-        self._program = self._started.program([*command, *options], port, cwd=directory, **env)
+        self._program = self._started.program([*command, *options], port, cwd=directory)
 
     def connection(self, *, tls=True):
         context = self._trusting() if tls and self._trusting else None
@@ -128,8 +128,7 @@ def test_gunicorn(shown):
     files = {"app.py": APP, "workers.py": workers}
     tls = " --certfile {certificate} --keyfile {certificate}"
     options = "--bind 127.0.0.1:{port} --access-logfile -"
-    # The worker asks for ssl.PROTOCOL_TLS, which is deprecated.
-    shown.command("servers/gunicorn.md", files, options, tls, PYTHONWARNINGS="default")
+    shown.command("servers/gunicorn.md", files, options, tls)
     check_http(shown)
     shown.logged(TOLD)
 
