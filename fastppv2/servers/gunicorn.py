@@ -6,30 +6,26 @@ into ``environ["fastppv2.header"]``.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers import base, gthread, sync  # type: ignore[import-untyped]
 
-from fastppv2._endpoint import Host
-from fastppv2.settings import from_environment
-from fastppv2.sync import ListeningSocket
+from fastppv2.servers._listening import Listening
+from fastppv2.settings import Settings, from_environment
 
 _Worker: Any = base.Worker if TYPE_CHECKING else object
 
 __all__ = ["SyncWorker", "ThreadWorker"]
 
 
-class _Listening(ListeningSocket):
-    def accept(self) -> Any:
-        """The client's host takes the header to where only the client is known: into an environ."""
-        connection, client = super().accept()
-        header, balancer = connection.proxy_header, connection.proxy_peername
-        if header is None:
-            return connection, client
-        host, *port = client if isinstance(client, tuple) else [os.fsdecode(client)]
-        host = Host(host, header, balancer)
-        return connection, (host, *port) if port else host
+def check(worker: type, cfg: Any) -> Settings:
+    """The settings; RuntimeError, at which gunicorn ends, if its own option is set or they fail."""
+    if cfg.proxy_protocol not in (False, "off"):  # False before gunicorn 25
+        raise RuntimeError(f"proxy_protocol: switch it off, {worker.__name__} takes the header")
+    try:
+        return from_environment()
+    except ValueError as error:
+        raise RuntimeError(str(error)) from None
 
 
 class _ProxyWorker(_Worker):  # type: ignore[misc]
@@ -37,22 +33,16 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """In the master, before there are workers; gunicorn ends at a RuntimeError."""
-        if cfg.proxy_protocol not in (False, "off"):  # False before gunicorn 25
-            raise RuntimeError(f"proxy_protocol: switch it off, {cls.__name__} takes the header")
-        try:
-            tls = from_environment().tls
-        except ValueError as error:
-            raise RuntimeError(str(error)) from None
-        if tls == "inside":
+        """In the master, before there are workers."""
+        if check(cls, cfg).tls == "inside":
             raise RuntimeError("FASTPPV2_TLS: gunicorn's workers take the header outside TLS alone")
 
     def run(self) -> None:
         settings = from_environment()
         for at, bound in enumerate(self.sockets):
             if settings.speaks_proxy(bound.getsockname()):
-                self.sockets[at] = _Listening(bound.sock, settings.policy)
-        self.proxied = [bound for bound in self.sockets if isinstance(bound, _Listening)]
+                self.sockets[at] = Listening(bound.sock, settings.policy)
+        self.proxied = [bound for bound in self.sockets if isinstance(bound, Listening)]
         self.wait_fds = [*self.sockets, self.PIPE[0]]
         application = self.wsgi
 

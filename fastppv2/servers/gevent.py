@@ -1,0 +1,84 @@
+"""gevent's ``StreamServer`` and ``pywsgi.WSGIServer`` behind a PROXY header.
+
+    WSGIServer(("", 8080), application, policy=Policy("10.0.0.0/8")).serve_forever()
+
+The client is the address that ``handle`` is given, and an application's REMOTE_ADDR; the header is
+in ``environ["fastppv2.header"]``. TLS comes after it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from socket import SHUT_RDWR
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gevent import Timeout, pywsgi, server  # type: ignore[import-untyped]
+
+from fastppv2.handshake import Listener, State
+from fastppv2.servers._listening import named
+
+if TYPE_CHECKING:
+    from fastppv2._queue import Handshake
+    from fastppv2.policy import Policy
+
+__all__ = ["StreamServer", "WSGIServer"]
+
+
+class StreamServer(server.StreamServer):  # type: ignore[misc]
+    def __init__(self, *arguments: Any, policy: Policy, **options: Any) -> None:
+        if policy.header == "optional":
+            raise ValueError("policy: expected header='required', gevent has no place for bytes")
+        self.receiver = Listener(policy)
+        super().__init__(*arguments, **options)
+
+    def init_socket(self) -> None:
+        super().init_socket()
+        self._handle = partial(self._receive, self._handle)
+
+    def _receive(self, handle: Any, sock: Any, address: Any) -> Any:
+        """A greenlet for each connection: first its header, then what gevent would do."""
+        receiver = self.receiver
+        handshake = receiver.connect(_Waiting(sock), sock.family, address)
+        while handshake.state is State.PENDING:
+            data = None
+            with Timeout(max(receiver.deadline(handshake) - monotonic(), 0), False):
+                try:
+                    data = sock.recv(receiver.wanted(handshake))
+                except OSError:  # reset by the peer
+                    data = b""
+            if data is None:
+                receiver.sweep()
+            elif handshake.state is State.PENDING:
+                handshake.feed(data) if data else handshake.eof()
+        if handshake.state is State.ACCEPTED:
+            return handle(sock, named(handshake.source, handshake.header, address))
+
+    def close(self) -> None:
+        """Ends those who wait for their header, too."""
+        self.receiver.close()
+        super().close()
+
+
+class _Waiting:
+    def __init__(self, sock: Any) -> None:
+        self.sock = sock
+
+    def decided(self, handshake: Handshake) -> None:
+        """Its greenlet reads an end, unless it asked for the decision itself."""
+        with suppress(OSError):  # not connected any more
+            self.sock.shutdown(SHUT_RDWR)
+
+
+class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
+    def get_environ(self) -> Any:
+        environ = super().get_environ()
+        host = environ["REMOTE_ADDR"]
+        environ["fastppv2.header"] = getattr(host, "proxy_header", None)
+        environ["REMOTE_ADDR"] = host[:]
+        return environ
+
+
+class WSGIServer(StreamServer, pywsgi.WSGIServer):  # type: ignore[misc]
+    handler_class = _Handler
