@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import AsyncExitStack
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from fastppv2._endpoint import SocketView
+from fastppv2.servers._anyio_stream import ProxyAttribute, Stream
 from fastppv2.servers._listening import Listening
 
 if TYPE_CHECKING:
@@ -23,14 +24,7 @@ if TYPE_CHECKING:
 
     from fastppv2.policy import Policy
 
-__all__ = ["Listener", "ProxyAttribute"]
-
-
-class ProxyAttribute(anyio.TypedAttributeSet):
-    """For ``stream.extra(...)``: the Header (or None), and the balancer's own address."""
-
-    header: Any = anyio.typed_attribute()
-    peername: Any = anyio.typed_attribute()
+__all__ = ["Listener", "ProxyAttribute", "Stream"]
 
 
 class Listener(anyio.abc.Listener[Any]):
@@ -50,13 +44,23 @@ class Listener(anyio.abc.Listener[Any]):
                 task_group = await stack.enter_async_context(anyio.create_task_group())
             while self._socket.fileno() >= 0:
                 try:
-                    connection, client = self._socket.accept()
+                    accepted = self._socket.accept()
                 except BlockingIOError:
                     with anyio.move_on_after(self._socket.sweep()):
                         await anyio.wait_readable(self._socket)
                 else:
-                    task_group.start_soon(_handle, handler, connection, client)
+                    task_group.start_soon(self._handle, handler, *accepted)
         raise anyio.ClosedResourceError
+
+    async def _handle(self, handler: Callable[[Any], Any], connection: Any, client: Any) -> None:
+        names = connection.family, client, connection.getsockname()
+        ends = connection.proxy_header, connection.proxy_peername
+        try:
+            stream = await SocketStream.from_socket(socket.socket(fileno=connection.detach()))
+        except ValueError:  # reset meanwhile
+            return
+        shown = SocketView(stream.extra(SocketAttribute.raw_socket), *names)
+        await handler(Stream(stream, shown, ends))
 
     async def aclose(self) -> None:
         """Ends those who wait for their header, too."""
@@ -67,38 +71,3 @@ class Listener(anyio.abc.Listener[Any]):
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return self._taken.extra_attributes
-
-
-async def _handle(handler: Callable[[Any], Any], connection: Any, client: Any) -> None:
-    local, family = connection.getsockname(), connection.family
-    ends = {
-        SocketAttribute.family: family,
-        SocketAttribute.remote_address: client[:2] if isinstance(client, tuple) else client,
-        SocketAttribute.local_address: local[:2] if isinstance(local, tuple) else local,
-        ProxyAttribute.header: connection.proxy_header,
-        ProxyAttribute.peername: connection.proxy_peername,
-    }
-    try:
-        stream: Any = await SocketStream.from_socket(socket.socket(fileno=connection.detach()))
-    except ValueError:  # reset meanwhile
-        return
-    stream.__class__ = _behind_header(type(stream))
-    stream.ends = {attribute: partial(_same, value) for attribute, value in ends.items()}
-    await handler(stream)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-@cache
-def _behind_header(stream: Any) -> Any:
-    return type(stream.__name__, (_Stream, stream), {})
-
-
-class _Stream(anyio.TypedAttributeProvider):
-    ends: dict[Any, Callable[[], Any]]
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {**super().extra_attributes, **self.ends}

@@ -27,6 +27,8 @@ __all__ = ["StreamServer", "WSGIServer"]
 
 
 class StreamServer(server.StreamServer):  # type: ignore[misc]
+    _handle: Any
+
     def __init__(self, *arguments: Any, policy: Policy, **options: Any) -> None:
         if policy.header == "optional":
             raise ValueError("policy: expected header='required', gevent has no place for bytes")
@@ -38,16 +40,14 @@ class StreamServer(server.StreamServer):  # type: ignore[misc]
         self._handle = partial(self._receive, self._handle)
 
     def _receive(self, handle: Any, sock: Any, address: Any) -> Any:
-        """A greenlet for each connection: first its header, then what gevent would do."""
+        """In a greenlet of the connection's own."""
         receiver = self.receiver
         handshake = receiver.connect(_Waiting(sock), sock.family, address)
         while handshake.state is State.PENDING:
             data = None
-            with Timeout(max(receiver.deadline(handshake) - monotonic(), 0), False):
-                try:
-                    data = sock.recv(receiver.wanted(handshake))
-                except OSError:  # reset by the peer
-                    data = b""
+            left = max(receiver.deadline(handshake) - monotonic(), 0)
+            with Timeout(left, False), suppress(OSError):  # reset: the next read says so
+                data = sock.recv(receiver.wanted(handshake))
             if data is None:
                 receiver.sweep()
             elif handshake.state is State.PENDING:
@@ -56,7 +56,6 @@ class StreamServer(server.StreamServer):  # type: ignore[misc]
             return handle(sock, named(handshake.source, handshake.header, address))
 
     def close(self) -> None:
-        """Ends those who wait for their header, too."""
         self.receiver.close()
         super().close()
 

@@ -1,17 +1,20 @@
 """Servers in a loop of this process, each of which serves while a function asks it in a thread.
 
-``serve(scenario, policy, context)`` calls ``scenario(address)``; with ``context``, TLS comes after
-the header. For each request (``ask``) they say what ``told`` makes of it. When the scenario is over
-the server is closed, and only then ``serve`` returns.
+``serve(scenario, policy, certificate)`` calls ``scenario(address)``; with a certificate, TLS comes
+after the header. For each request (``ask``) they say what ``told`` makes of it. When the scenario
+is over the server is closed, and then ``serve`` returns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+from contextlib import suppress
 
 import anyio
 import gevent
+import gevent.ssl
 import pytest
 import tornado.httpserver
 import tornado.netutil
@@ -46,6 +49,15 @@ def ask_by_line(sock):
         return json.loads(stream.readline())
 
 
+def tls(certificate, ssl=ssl):
+    """gevent has an ``ssl`` of its own."""
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 # tornado.
 
 
@@ -58,35 +70,33 @@ class Home(tornado.web.RequestHandler):
 
 class Stream(tornado.tcpserver.TCPServer):
     async def handle_stream(self, stream, address):
-        try:
+        with suppress(tornado.iostream.StreamClosedError):
             while await stream.read_until(b"\n"):
                 await stream.write(line(address, getattr(address[0], "proxy_header", None)))
-        except tornado.iostream.StreamClosedError:
-            pass
 
 
-def tornado_http(scenario, policy, context=None):
+def tornado_http(scenario, policy, certificate=None):
     run_tornado(
         tornado.httpserver.HTTPServer,
         [tornado.web.Application([("/", Home)])],
         scenario,
         policy,
-        context,
+        certificate,
     )
 
 
-def tornado_stream(scenario, policy, context=None):
-    run_tornado(Stream, [], scenario, policy, context)
+def tornado_stream(scenario, policy, certificate=None):
+    run_tornado(Stream, [], scenario, policy, certificate)
 
 
-def run_tornado(base, arguments, scenario, policy, context):
+def run_tornado(base, arguments, scenario, policy, certificate):
     class Server(fastppv2.servers.tornado.ProxyServerMixin, base):
         pass
 
     Server.policy = policy
 
     async def main():
-        server = Server(*arguments, ssl_options=context)
+        server = Server(*arguments, ssl_options=tls(certificate))
         (sock,) = tornado.netutil.bind_sockets(0, HOST)
         server.add_sockets([sock])
         try:
@@ -100,17 +110,17 @@ def run_tornado(base, arguments, scenario, policy, context):
 # gevent.
 
 
-def gevent_stream(scenario, policy, context=None):
+def gevent_stream(scenario, policy, certificate=None):
     def handle(sock, address):
         with sock.makefile("rwb") as stream:
             while stream.readline():
                 stream.write(line(address, getattr(address[0], "proxy_header", None)))
                 stream.flush()
 
-    run_gevent(fastppv2.servers.gevent.StreamServer, handle, scenario, policy, context)
+    run_gevent(fastppv2.servers.gevent.StreamServer, handle, scenario, policy, certificate)
 
 
-def gevent_wsgi(scenario, policy, context=None):
+def gevent_wsgi(scenario, policy, certificate=None):
     def application(environ, start_response):
         assert type(environ["REMOTE_ADDR"]) is str
         client = environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])
@@ -118,11 +128,11 @@ def gevent_wsgi(scenario, policy, context=None):
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    run_gevent(fastppv2.servers.gevent.WSGIServer, application, scenario, policy, context)
+    run_gevent(fastppv2.servers.gevent.WSGIServer, application, scenario, policy, certificate)
 
 
-def run_gevent(server_class, application, scenario, policy, context):
-    options = {} if context is None else {"ssl_context": context}
+def run_gevent(server_class, application, scenario, policy, certificate):
+    options = {"ssl_context": tls(certificate, gevent.ssl)} if certificate else {}
     server = server_class((HOST, 0), application, policy=policy, **options)
     server.start()
     try:
@@ -134,21 +144,20 @@ def run_gevent(server_class, application, scenario, policy, context):
 # trio and anyio.
 
 
-def on_trio(scenario, policy, context=None):
+def on_trio(scenario, policy, certificate=None):
     async def handle(stream):
-        sock = (stream if context is None else stream.transport_stream).socket
-        try:
-            while await stream.receive_some():
-                await stream.send_all(line(sock.getpeername(), sock.proxy_header))
-        except trio.BrokenResourceError:
-            pass
+        sock = (stream if certificate is None else stream.transport_stream).socket
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                while await stream.receive_some():
+                    await stream.send_all(line(sock.getpeername(), sock.proxy_header))
 
     async def main():
         (taken,) = await trio.open_tcp_listeners(0, host=HOST)
         address = taken.socket.getsockname()
         listener = fastppv2.servers.trio.Listener(taken, policy)
-        if context is not None:
-            listener = trio.SSLListener(listener, context)
+        if certificate is not None:
+            listener = trio.SSLListener(listener, tls(certificate))
 
         async def serve():
             with pytest.raises(trio.ClosedResourceError):
@@ -165,23 +174,21 @@ def on_trio(scenario, policy, context=None):
     trio.run(main)
 
 
-async def by_anyio(scenario, policy, context):
+async def by_anyio(scenario, policy, certificate):
     async def handle(stream):
         client = stream.extra(SocketAttribute.remote_address)
         header = stream.extra(ProxyAttribute.header)
-        try:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
             while await stream.receive():
                 await stream.send(line(client, header))
-        except (anyio.EndOfStream, anyio.BrokenResourceError):
-            pass
-        await stream.aclose()
+        await anyio.aclose_forcefully(stream)
 
     async with await anyio.create_tcp_listener(local_host=HOST) as taken:
         address = taken.extra(SocketAttribute.local_address)
         (taken,) = taken.listeners
         listener = fastppv2.servers.anyio.Listener(taken, policy)
-        if context is not None:
-            listener = TLSListener(listener, context)
+        if certificate is not None:
+            listener = TLSListener(listener, tls(certificate))
 
         async def serve():
             with pytest.raises(anyio.ClosedResourceError):
@@ -195,12 +202,12 @@ async def by_anyio(scenario, policy, context):
                 await listener.aclose()
 
 
-def anyio_on_asyncio(scenario, policy, context=None):
-    anyio.run(by_anyio, scenario, policy, context, backend="asyncio")
+def anyio_on_asyncio(scenario, policy, certificate=None):
+    anyio.run(by_anyio, scenario, policy, certificate, backend="asyncio")
 
 
-def anyio_on_trio(scenario, policy, context=None):
-    anyio.run(by_anyio, scenario, policy, context, backend="trio")
+def anyio_on_trio(scenario, policy, certificate=None):
+    anyio.run(by_anyio, scenario, policy, certificate, backend="trio")
 
 
 SERVERS = {

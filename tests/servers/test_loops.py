@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import ssl
+import struct
 import time
 from contextlib import ExitStack
 
+import anyio
 import pytest
+import trio
+from anyio.abc import SocketAttribute
 from credentials import SERVER_NAME, Credentials
-from loops import SERVERS
+from loops import SERVERS, tornado_stream
 from servers import IPV4, haproxy, reserved_port
 from serving import FRONTEND
-from sockets import CLIENT, NAMELESS, NAMING, PAUSE, V2, connected, ended, single_bytes
+from sockets import CLIENT, NAMELESS, NAMING, PAUSE, V2, connected, ended, receive, single_bytes
 
+import fastppv2.servers.anyio
+import fastppv2.servers.gevent
+import fastppv2.servers.trio
 from fastppv2 import Policy
 
 TRUSTING = Policy("127.0.0.1")
@@ -95,18 +104,17 @@ def test_who_is_not_trusted_is_not_believed(serve, ask):
 
 def test_tls_comes_after_the_header(serve, ask, tmp_path):
     credentials = Credentials(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(credentials.certificate)
     trusting = ssl.create_default_context(cafile=str(credentials.ca))
 
     def scenario(address):
-        with connected(address, V2) as slow, connected(address, V2) as sock:
-            with trusting.wrap_socket(sock, server_hostname=SERVER_NAME) as secure:
-                expected = {"client": list(CLIENT), "header": V2.hex()}
+        expected = {"client": list(CLIENT), "header": V2.hex()}
+        with ExitStack() as stack:
+            _, sock = [stack.enter_context(connected(address, V2)) for _ in range(2)]
+            secure = trusting.wrap_socket(sock, server_hostname=SERVER_NAME)
+            with secure:
                 assert [ask(secure), ask(secure)] == [expected, expected]
-            slow.sendall(b"\x15\x03\x01\0\2\2\0")  # gives up
 
-    serve(scenario, TRUSTING, context)
+    serve(scenario, TRUSTING, str(credentials.certificate))
 
 
 def test_the_end_of_the_server_is_that_of_all_who_wait(serve):
@@ -126,7 +134,103 @@ def test_peers_that_go_away(serve, ask):
     def scenario(address):
         with connected(address), connected(address, V2[:15]):
             pass
+        for start in (b"PROXY ", V2):
+            with connected(address, start) as sock:
+                time.sleep(PAUSE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with connected(address, V2) as sock:
             assert ask(sock)["client"] == list(CLIENT)
 
     serve(scenario, TRUSTING)
+
+
+def test_the_one_who_waits_longest_makes_room(serve, ask):
+    def scenario(address):
+        with connected(address) as first:
+            time.sleep(PAUSE)
+            with connected(address, b"PROXY"):
+                assert ended(first)
+                with connected(address, V2) as sock:
+                    assert ask(sock)["client"] == list(CLIENT)
+
+    serve(scenario, Policy("127.0.0.1", max_pending=1))
+
+
+def optional(address):
+    """tornado reads through the socket, which gives the bytes that were read first."""
+    with connected(address, b"PRO") as sock:
+        time.sleep(2 * PATIENCE)
+        sock.sendall(b"GRESS\n")
+        with sock.makefile("rb") as lines:
+            assert json.loads(lines.readline())["client"] == list(sock.getsockname())
+
+
+def test_where_the_header_is_optional():
+    policy = Policy("127.0.0.1", header="optional", wait=PATIENCE)
+    tornado_stream(optional, policy)
+    for refusing in (fastppv2.servers.anyio.Listener, fastppv2.servers.trio.Listener):
+        with pytest.raises(ValueError, match="expected header='required'"):
+            refusing(None, policy)
+    with pytest.raises(ValueError, match="expected header='required'"):
+        fastppv2.servers.gevent.StreamServer(("", 0), None, policy=policy)
+
+
+def test_nobody_listens_without_a_policy():
+    with pytest.raises(TypeError, match=r"Server\.policy: expected a Policy, got None"):
+        tornado_stream(optional, None)
+
+
+async def listen_by_anyio():
+    taken = await anyio.create_tcp_listener(local_host=IPV4)
+    return fastppv2.servers.anyio.Listener(taken.listeners[0], TRUSTING)
+
+
+def test_a_listener_of_anyio_serves_by_itself():
+    """Without a task group it makes one; and the handler ends the stream in one direction."""
+
+    async def handle(stream):
+        await stream.send(await stream.receive())
+        await stream.send_eof()
+        await stream.aclose()
+
+    def scenario(address):
+        with connected(address, V2 + b"?") as sock:
+            assert receive(sock, 99) == b"?"
+
+    async def main():
+        listener = await listen_by_anyio()
+        address = listener.extra(SocketAttribute.local_address)
+        async with anyio.create_task_group() as group:
+            group.start_soon(listener.serve, handle)
+            await anyio.to_thread.run_sync(scenario, address)
+            group.cancel_scope.cancel()
+        await listener.aclose()
+        with pytest.raises(anyio.ClosedResourceError):
+            async with anyio.create_task_group() as group:
+                await listener.serve(handle, group)
+
+    anyio.run(main)
+
+
+def test_a_peer_that_goes_between_its_header_and_its_stream():
+    async def main():
+        listener = await listen_by_anyio()
+        with connected(listener.extra(SocketAttribute.local_address), V2) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await anyio.wait_readable(listener._socket)
+            accepted = listener._socket.accept()
+        await listener._handle(None, *accepted)
+        await listener.aclose()
+
+    anyio.run(main)
+
+
+def test_a_listener_of_trio_that_is_closed():
+    async def main():
+        (taken,) = await trio.open_tcp_listeners(0, host=IPV4)
+        listener = fastppv2.servers.trio.Listener(taken, TRUSTING)
+        await listener.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await listener.accept()
+
+    trio.run(main)
