@@ -55,9 +55,11 @@ class Listener(anyio.abc.Listener[Any]):
     async def _handle(self, handler: Callable[[Any], Any], connection: Any, client: Any) -> None:
         names = connection.family, client, connection.getsockname()
         ends = connection.proxy_header, connection.proxy_peername
+        plain = socket.socket(fileno=connection.detach())
         try:
-            stream = await SocketStream.from_socket(socket.socket(fileno=connection.detach()))
+            stream = await SocketStream.from_socket(plain)
         except ValueError:  # reset meanwhile
+            plain.close()
             return
         shown = SocketView(stream.extra(SocketAttribute.raw_socket), *names)
         await handler(Stream(stream, shown, ends))

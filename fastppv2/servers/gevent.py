@@ -2,8 +2,8 @@
 
     WSGIServer(("", 8080), application, policy=Policy("10.0.0.0/8")).serve_forever()
 
-The client is the address that ``handle`` is given, and an application's REMOTE_ADDR; the header is
-in ``environ["fastppv2.header"]``. TLS comes after it.
+``handle`` is given the client's address, an application REMOTE_ADDR and ``fastppv2.header`` in its
+environ. TLS comes after the header.
 """
 
 from __future__ import annotations
@@ -50,8 +50,10 @@ class StreamServer(server.StreamServer):  # type: ignore[misc]
                 data = sock.recv(receiver.wanted(handshake))
             if data is None:
                 receiver.sweep()
-            elif handshake.state is State.PENDING:
-                handshake.feed(data) if data else handshake.eof()
+            elif data and handshake.state is State.PENDING:
+                handshake.feed(data)
+            else:
+                handshake.eof()
         if handshake.state is State.ACCEPTED:
             return handle(sock, named(handshake.source, handshake.header, address))
 
@@ -65,7 +67,7 @@ class _Waiting:
         self.sock = sock
 
     def decided(self, handshake: Handshake) -> None:
-        """Its greenlet reads an end, unless it asked for the decision itself."""
+        """Ends what its greenlet reads."""
         with suppress(OSError):  # not connected any more
             self.sock.shutdown(SHUT_RDWR)
 

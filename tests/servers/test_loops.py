@@ -206,8 +206,7 @@ def test_a_listener_of_anyio_serves_by_itself():
             group.cancel_scope.cancel()
         await listener.aclose()
         with pytest.raises(anyio.ClosedResourceError):
-            async with anyio.create_task_group() as group:
-                await listener.serve(handle, group)
+            await listener.serve(handle)
 
     anyio.run(main)
 
