@@ -1,9 +1,6 @@
-"""gevent's ``StreamServer`` and ``pywsgi.WSGIServer`` behind a PROXY header.
+"""gevent's ``StreamServer`` and ``pywsgi.WSGIServer`` behind a PROXY header; TLS comes after it.
 
-    WSGIServer(("", 8080), application, policy=Policy("10.0.0.0/8")).serve_forever()
-
-``handle`` is given the client's address, an application REMOTE_ADDR and ``fastppv2.header`` in its
-environ. TLS comes after the header.
+WSGIServer(("", 8080), application, policy=Policy("10.0.0.0/8")).serve_forever()
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from socket import SHUT_RDWR
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gevent import Timeout, pywsgi, server  # type: ignore[import-untyped]
 
@@ -45,8 +42,8 @@ class StreamServer(server.StreamServer):  # type: ignore[misc]
         handshake = receiver.connect(_Waiting(sock), sock.family, address)
         while handshake.state is State.PENDING:
             data = None
-            left = max(receiver.deadline(handshake) - monotonic(), 0)
-            with Timeout(left, False), suppress(OSError):  # reset: the next read says so
+            left = receiver.deadline(handshake) - monotonic()
+            with Timeout(max(left, 0), False), suppress(OSError):  # reset: the next read says so
                 data = sock.recv(receiver.wanted(handshake))
             if data is None:
                 receiver.sweep()
@@ -62,12 +59,10 @@ class StreamServer(server.StreamServer):  # type: ignore[misc]
         super().close()
 
 
-class _Waiting:
-    def __init__(self, sock: Any) -> None:
-        self.sock = sock
+class _Waiting(NamedTuple):
+    sock: Any
 
     def decided(self, handshake: Handshake) -> None:
-        """Ends what its greenlet reads."""
         with suppress(OSError):  # not connected any more
             self.sock.shutdown(SHUT_RDWR)
 

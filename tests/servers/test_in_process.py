@@ -14,7 +14,7 @@ import pytest
 import trio
 from anyio.abc import SocketAttribute
 from credentials import SERVER_NAME, Credentials
-from loops import SERVERS, tornado_stream
+from in_process import SERVERS, tornado_stream
 from servers import IPV4, haproxy, reserved_port
 from serving import FRONTEND
 from sockets import CLIENT, NAMELESS, NAMING, PAUSE, V2, connected, ended, receive, single_bytes

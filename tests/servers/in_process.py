@@ -98,11 +98,12 @@ def run_tornado(base, arguments, scenario, policy, certificate):
     async def main():
         server = Server(*arguments, ssl_options=tls(certificate))
         (sock,) = tornado.netutil.bind_sockets(0, HOST)
-        server.add_sockets([sock])
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, scenario, sock.getsockname())
-        finally:
-            server.stop()
+        with sock:
+            server.add_sockets([sock])
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, scenario, sock.getsockname())
+            finally:
+                server.stop()
 
     asyncio.run(main())
 
