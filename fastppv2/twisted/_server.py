@@ -12,7 +12,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.python.log import callWithContext
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from fastppv2.handshake import Listener, State
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from fastppv2.policy import Policy
 
 _log = Logger()
-_call_with_context: Any = callWithContext
 # Where transports and wrappers of transports keep the protocol that they give their bytes to.
 _SEATS = ("protocol", "wrappedProtocol")
 
@@ -123,7 +121,7 @@ class _HeaderProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         if self._handshake.feed(data) is not State.PENDING:
-            self._carry_out()
+            self._carry_out(reading=True)
 
     def handshakeCompleted(self) -> None:  # noqa: N802
         """Of TLS that the header is inside of."""
@@ -150,28 +148,23 @@ class _HeaderProtocol(Protocol):
             _log.failure("the application failed when it was given a connection")
             self.transport.abortConnection()
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, reading: bool = False) -> None:
         if self._handshake.state is State.ACCEPTED:
-            self._hand_over()
+            self._hand_over(reading)
         else:
             self.transport.abortConnection()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, reading: bool) -> None:
         transport = self.transport
         client = show(transport, self._handshake, self._peer)
         application = self.factory.wrappedFactory.buildProtocol(client)
         if application is None:
             transport.abortConnection()
             return
-        setattr(transport, self._seat, application)
-        # The reactor's own context for these bytes still names the balancer.
-        system = name_in_log(transport, client)
-        _call_with_context({"system": system}, self._start, application)
-
-    def _start(self, application: Any) -> None:
-        """The application is connected, and receives what was read too far."""
-        transport, data = self.transport, self._handshake.trailing_data
-        first = FirstBytes(transport, self._seat, data) if data else None
+        seat, data = self._seat, self._handshake.trailing_data
+        setattr(transport, seat, application)
+        name_in_log(transport, client, reading)
+        first = FirstBytes(transport, seat, data) if data else None
         application.makeConnection(transport)
         if self._secure and IHandshakeListener.providedBy(application):
             application.handshakeCompleted()

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import ILoggingContext
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.python import context
+from twisted.python.log import ILogContext
 
 from fastppv2._endpoint import Host
 from fastppv2._peer import AF_UNIX
+from fastppv2._spec import Family
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from fastppv2._queue import Handshake
+    from fastppv2.header import Header
+
+_get_context: Any = context.get
 
 
 def socket_name(address: IAddress | None) -> tuple[int, object]:
@@ -30,32 +36,39 @@ def socket_name(address: IAddress | None) -> tuple[int, object]:
     return AF_UNSPEC, None
 
 
-def _address(name: Any) -> Any:
-    """The other way round; a name of four is that of IPv6."""
-    if not isinstance(name, tuple):
-        return UNIXAddress(os.fsencode(name))
-    if len(name) == 2:
+def _address(family: Family, name: Any) -> Any:
+    """The other way round, for an end that a header names."""
+    if family == Family.INET:
         return IPv4Address("TCP", *name)
-    return IPv6Address("TCP", *name)
+    if family == Family.INET6:
+        return IPv6Address("TCP", *name)
+    return UNIXAddress(os.fsencode(name))
 
 
-def show(transport: Any, handshake: Handshake, peer: IAddress | None) -> IAddress | None:
+def show(transport: Any, handshake: Handshake, peer: IAddress | None) -> Any:
     """Lets the transport say what the header says; the address of the client."""
-    header = handshake.header
+    header, balancer = handshake.header, handshake.peername
     transport.proxy_header = header
     transport.proxy_peername = peer
     if header is None:
         return peer
-    client: Any = peer
-    if header.source is None:
-        host = transport.getHost()
-    else:
-        client, host = _address(handshake.source), _address(handshake.destination)
-        transport.getPeer = lambda: client
-    if not isinstance(host, UNIXAddress):
-        host.host = Host(host.host, header, handshake.peername)
-    transport.getHost = lambda: host
-    return client  # type: ignore[no-any-return]
+    source = header.source
+    if source is None:
+        host = _carrying(transport.getHost(), header, balancer)
+        transport.getHost = lambda: host
+        return peer
+    family = header.family
+    client = _address(family, source)
+    transport.getPeer = lambda: client
+    transport.getHost = lambda: _carrying(_address(family, header.destination), header, balancer)
+    return client
+
+
+def _carrying(address: Any, header: Header, balancer: object) -> Any:
+    """The address, whose host brings the header to where only the address is handed on."""
+    if not isinstance(address, UNIXAddress):
+        address.host = Host(address.host, header, balancer)
+    return address
 
 
 def lowest(transport: Any) -> Any:
@@ -65,8 +78,11 @@ def lowest(transport: Any) -> Any:
     return transport
 
 
-def name_in_log(transport: Any, client: Any) -> str:
-    """Sets and gives what Twisted puts before messages of the connection, which names the peer."""
+def name_in_log(transport: Any, client: Any, at_once: bool) -> None:
+    """Sets what Twisted puts before messages of the connection, which names the peer.
+
+    ``at_once``: before those of the read that is being handled, too.
+    """
     transport = lowest(transport)
     protocol = transport.protocol
     logs = ILoggingContext.providedBy(protocol)
@@ -74,7 +90,9 @@ def name_in_log(transport: Any, client: Any) -> str:
     unix = isinstance(client, UNIXAddress)
     host = os.fsdecode(client.name or b"") if unix else client.host
     transport.logstr = name = f"{prefix},{transport.sessionno},{host}"
-    return name
+    logged = _get_context(ILogContext)
+    if at_once and logged is not context.defaultContextDict[ILogContext]:
+        logged["system"] = name  # the reactor made this dict for this read
 
 
 class FirstBytes:
@@ -83,6 +101,8 @@ class FirstBytes:
     Like a transport it delivers nothing in ``connectionMade``, nor while reading is paused, nor
     after the connection's end: who starts TLS there finds the ClientHello delivered to TLS.
     """
+
+    __slots__ = ("_data", "_lowest", "_reads", "_seat", "_start", "_stop", "_transport")
 
     def __init__(self, transport: Any, seat: str, data: bytes) -> None:
         self._transport = transport
