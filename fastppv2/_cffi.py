@@ -248,7 +248,7 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
     size, offset, needed = room.fields.size, room.why.offset, room.why.needed
     _rooms.append(room)
     if status:
-        fail(status, offset, len(data), needed, data[offset : offset + SEEN_SIZE])
+        fail(status, offset, len(data), data[offset : offset + SEEN_SIZE], needed)
     header = object.__new__(Header)
     header._raw = data[:size]
     return header

@@ -261,8 +261,8 @@ cdef int refuse(int status, const fpp_error *why, const uint8_t *data, Py_ssize_
                 Py_ssize_t length) except -1:
     """Raises what the status stands for; ``held`` of the ``length`` bytes are at ``data``."""
     cdef Py_ssize_t size = min(held - <Py_ssize_t>why.offset, SEEN)
-    fail(status, why.offset, length, why.needed,
-         PyBytes_FromStringAndSize(<const char *>data + why.offset, size))
+    fail(status, why.offset, length,
+         PyBytes_FromStringAndSize(<const char *>data + why.offset, size), why.needed)
 
 
 cdef Header parse_bytes(bytes data, uint32_t max_size):

@@ -369,11 +369,11 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
 
 
 def _fail(data: bytes, status: Status, offset: int) -> NoReturn:
-    fail(status, offset, len(data), 0, data[offset : offset + SEEN_SIZE])
+    fail(status, offset, len(data), data[offset : offset + SEEN_SIZE])
 
 
 def _incomplete(data: bytes, needed: int) -> NoReturn:
-    fail(Status.INCOMPLETE, 0, len(data), needed, b"")
+    fail(Status.INCOMPLETE, 0, len(data), b"", needed)
 
 
 # Version 1: the text line (2.1).

@@ -75,7 +75,6 @@ class Handshake:
     def __init__(
         self, listener: Queue, owner: Owner, family: int, peername: object, sockname: object
     ) -> None:
-        self._arrived = 0.0
         self._listener = listener
         self._parser = None
         self._refusal = None

@@ -60,11 +60,11 @@ class HeaderTooLargeError(InvalidHeaderError):
     """The v2 header is larger than ``max_size``."""
 
 
-def fail(status: int, offset: int, length: int, needed: int, seen: bytes) -> NoReturn:
+def fail(status: int, offset: int, length: int, seen: bytes, needed: int = 0) -> NoReturn:
     """Raise what ``status`` stands for.
 
     ``length`` is the number of bytes that were given, ``seen`` what stands from ``offset`` on,
-    of which at most ``SEEN_SIZE`` bytes are shown, escaped.
+    of which at most ``SEEN_SIZE`` bytes are shown, escaped. ``needed`` is told of INCOMPLETE.
     """
     if status == Status.INCOMPLETE:
         raise IncompleteHeaderError(

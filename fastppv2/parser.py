@@ -100,4 +100,4 @@ class Parser:
     def _check_version(self, data: bytes) -> None:
         found = self._detect(data)
         if found in _BOTH and found not in self._versions:
-            fail(Status.VERSION_REFUSED, 0, len(data), 0, data[:V2_HEAD_SIZE])
+            fail(Status.VERSION_REFUSED, 0, len(data), data[:V2_HEAD_SIZE])

@@ -135,6 +135,13 @@ def test_eof_names_a_version_that_is_not_taken(api: Api) -> None:
         parser.eof()
 
 
+@pytest.mark.parametrize("raw", [LINE, BLOCK])
+def test_both_versions_in_so_many_words(api: Api, raw: bytes) -> None:
+    header = api.Parser(versions=[2, 1]).feed(raw)
+    assert header is not None
+    assert header.raw == raw
+
+
 @pytest.mark.parametrize("versions", [(), (3,), (1, 2, 3), ("1",)])
 def test_versions_are_checked(api: Api, versions: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="versions: expected"):

@@ -176,6 +176,25 @@ def test_all_combinations(api: Api) -> None:
     }
 
 
+def test_a_second_header_is_not_believed_of_anyone(api: Api) -> None:
+    """Where everyone is trusted, too."""
+    everyone = api.policy.Networks.of_everyone()
+    outcomes = set()
+    for chosen in all_settings():
+        if chosen["header"] == "optional":  # an error: each client could choose its address
+            continue
+        server = Server(api, trusted=everyone, **chosen)
+        for (peername, family, _), first, behind in itertools.product(
+            [(("192.0.2.66", 1), INET, True), (("2001:db8:66::", 1, 0, 0), INET6, True)],
+            FIRST.values(),
+            BEHIND.values(),
+        ):
+            outcomes.add(check(api, server, peername, family, True, [first + behind], True))
+    assert outcomes == {
+        *("header", "missing", "version", "invalid", "checksum", "source", "nested", "eof", "empty")
+    }
+
+
 @pytest.mark.parametrize("untrusted", ["refuse", "passthrough"])
 def test_unix_peers_that_are_not_named(api: Api, untrusted: str) -> None:
     server = Server(api, trusted=TRUSTED, untrusted=untrusted)
@@ -208,6 +227,10 @@ def test_any_combination(apis: list[Api], seed: int) -> None:
     draw = random.Random(seed)
     chosen = draw.choice(all_settings())
     chosen["max_size"] = draw.choice((4096, 65551, 100, 28))
+    chosen["max_pending"] = draw.choice((1, 2, 1024))
+    chosen["timeout"] = draw.choice((0.5, 1.0, 5.0))
+    if chosen["header"] == "optional":
+        chosen["wait"] = draw.choice((0.25, chosen["timeout"]))
     trusted, peername, named = networks_and_peers(draw)
     first = draw.choice([*FIRST.values(), inputs(seed, 1)[0][0]])
     data = first + draw.choice([*BEHIND.values(), inputs(seed + 1, 1)[0][0]])

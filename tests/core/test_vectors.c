@@ -6,8 +6,8 @@
 
 /* A line of the file, its fields separated by single spaces. "*" is not compared, "-" is empty. */
 enum {
-    ID, HEX, STATUS, SIZE, VERSION, COMMAND, FAMILY, TRANSPORT, SOURCE, SOURCE_PORT, DESTINATION,
-    DESTINATION_PORT, TLVS, SSL, FIELDS
+    ID, HEX, STATUS, OFFSET, NEEDED, SIZE, VERSION, COMMAND, FAMILY, TRANSPORT, SOURCE, SOURCE_PORT,
+    DESTINATION, DESTINATION_PORT, TLVS, SSL, FIELDS
 };
 
 enum { ROOM = 2 * FPP_MAX_SIZE, MUTANTS = 40, LONGEST_MUTANT = 4096 };
@@ -283,6 +283,8 @@ static void test_vector(char *const *field)
     verdict found = judge_prefixes(bytes, size);
     check(strcmp(name_of(found.status), field[STATUS]) == 0, "status %d, not %s", found.status,
           field[STATUS]);
+    check_number(field[OFFSET], found.why.offset, "offset");
+    check_number(field[NEEDED], found.why.needed, "needed");
     check_bytes_behind(bytes, size, &found);
     if (found.status == FPP_STATUS_OK) {
         const uint8_t *header = guarded_at_end(behind, bytes, found.header.size);
