@@ -1,6 +1,6 @@
 """A short run of each harness, on top of what longer ones have learned: nothing is found.
 
-``FASTPPV2_FUZZ`` sets for how many seconds each runs.
+``FUZZ_SECONDS`` sets for how many seconds each runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fastppv2 import Header
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="clang's libFuzzer, as Debian's")
 
-SECONDS = int(os.environ.get("FASTPPV2_FUZZ", "5"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
 LOCAL = v2(0x20, 0, b"")
 
 # One fault for each harness: a file of the core, what stands there, and what is off by one.
