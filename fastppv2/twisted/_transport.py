@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastppv2._queue import Handshake
     from fastppv2.header import Header
 
+_INET, _INET6 = Family.INET, Family.INET6
 _get_context: Any = context.get
 
 
@@ -38,9 +40,9 @@ def socket_name(address: IAddress | None) -> tuple[int, object]:
 
 def _address(family: Family, name: Any) -> Any:
     """The other way round, for an end that a header names."""
-    if family == Family.INET:
+    if family == _INET:
         return IPv4Address("TCP", *name)
-    if family == Family.INET6:
+    if family == _INET6:
         return IPv6Address("TCP", *name)
     return UNIXAddress(os.fsencode(name))
 
@@ -57,11 +59,15 @@ def show(transport: Any, handshake: Handshake, peer: IAddress | None) -> Any:
         host = _carrying(transport.getHost(), header, balancer)
         transport.getHost = lambda: host
         return peer
-    family = header.family
-    client = _address(family, source)
+    client = _address(header.family, source)
     transport.getPeer = lambda: client
-    transport.getHost = lambda: _carrying(_address(family, header.destination), header, balancer)
+    transport.getHost = partial(_frontend, header, balancer)
     return client
+
+
+def _frontend(header: Header, balancer: object) -> Any:
+    """Where the client connected to."""
+    return _carrying(_address(header.family, header.destination), header, balancer)
 
 
 def _carrying(address: Any, header: Header, balancer: object) -> Any:
@@ -102,35 +108,39 @@ class FirstBytes:
     after the connection's end: who starts TLS there finds the ClientHello delivered to TLS.
     """
 
-    __slots__ = ("_data", "_lowest", "_reads", "_seat", "_start", "_stop", "_transport")
+    __slots__ = ("_data", "_lowest", "_paused", "_seat", "_transport")
 
     def __init__(self, transport: Any, seat: str, data: bytes) -> None:
         self._transport = transport
         self._seat = seat
         self._data = data
-        self._reads = True
-        self._lowest = reads = lowest(transport)
-        # What pauses, resumes and ends a connection of Twisted's comes down to these two.
-        self._stop, self._start = reads.stopReading, reads.startReading
-        reads.stopReading, reads.startReading = self._pause, self._resume
+        self._paused = False
+        self._lowest = lowest(transport)
+        # What pauses or ends a connection of Twisted's comes down to this, what resumes it to
+        # startReading; in their place stands one of ours at a time.
+        self._lowest.stopReading = self._pause
 
     def _pause(self) -> None:
-        self._reads = False
-        self._stop()
+        self._paused = True
+        del self._lowest.stopReading
+        self._lowest.stopReading()
+        self._lowest.startReading = self._resume
 
     def _resume(self) -> None:
-        self._reads = True
+        self._paused = False
+        del self._lowest.startReading
+        self._lowest.stopReading = self._pause
         self._lowest.reactor.callLater(0, self._read)
 
     def _read(self) -> None:
-        if self._reads and self._data:
-            self._start()
+        if self._data and not self._paused:
+            self._lowest.startReading()
             self.deliver()
 
     def deliver(self) -> None:
         """Now, unless reading is paused."""
-        if not self._reads:
+        if self._paused:
             return
-        del self._lowest.stopReading, self._lowest.startReading
+        del self._lowest.stopReading
         data, self._data = self._data, b""
         getattr(self._transport, self._seat).dataReceived(data)
