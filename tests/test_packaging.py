@@ -25,7 +25,7 @@ from shipped import (
 from tools import require_tool
 
 pytestmark = only_where_it_builds
-SUFFIXES = (".py", ".pyi", ".pxd", ".typed")
+SUFFIXES = (".py", ".pyi", ".pxd", ".typed", ".css", ".js")
 INFORMATION = {
     "METADATA",
     "RECORD",
@@ -37,7 +37,8 @@ INFORMATION = {
 PLUGIN = "twisted/plugins/fastppv2_endpoint.py"
 MAX_CORE_SIZE, MAX_WHEEL_SIZE = 200_000, 300_000
 OF_ADAPTERS = tuple(
-    f"fastppv2/{name}" for name in ("asgi", "asyncio", "cli", "servers", "sync", "twisted", "udp")
+    f"fastppv2/{name}"
+    for name in ("asgi", "asyncio", "cli", "relay", "servers", "sync", "twisted", "udp")
 )
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import fastppv2
 from fastppv2._backend import crc32c_kind
-from fastppv2.cli import decode, encode, probe, relay, send
+from fastppv2.cli import decode, demo, encode, probe, relay, send
 from fastppv2.cli.failure import CommandError
 
 TYPE_CHECKING = False
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         f"(backend {fastppv2.backend}, crc32c {crc32c_kind})",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    demo.add_parser(commands)
     decode.add_parser(commands)
     encode.add_parser(commands)
     send.add_parser(commands)
