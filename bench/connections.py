@@ -1,112 +1,177 @@
-"""What a connection costs a server, in its CPU seconds: python -m bench.connections (Linux only)
+"""What a header costs a server: ``python -m bench.connections``; Linux, a few minutes.
 
-A server that takes PROXY headers against the same server without, and against what the framework
-itself has. The servers are processes that run at the same time; the client gives each in turn a
-block of connections, one after the other, and reads what CPU time the server's process has used. A
-ratio is of two blocks that stand next to each other, so what slows the machine down slows both.
+Server CPU seconds a connection, of a plain server against the same one behind a v2 TCP4 header
+with policy and trust check. Both run, and take turns; a ratio is that of one pair of turns, and
+what is printed is the mean of the ratios with its lower 95 % bound: 1.00 is a header for nothing.
 """
 
 from __future__ import annotations
 
-import random
-import socket
+import os
+import ssl
 import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
-from statistics import median
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from socket import create_connection
+from statistics import mean, stdev
 
+from bench import native
 from fastppv2 import build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-HOST = "127.0.0.1"
-REQUEST, ANSWER = b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 204 No Content\r\n\r\n"
-BLOCK = 200  # connections
-ROUNDS = 60
-WARM_UP = 5  # rounds
-RESAMPLES = 2000
-TIMEOUT = 10.0  # seconds
-GONE = 0.005  # seconds, after which the server has seen the end of the last connection
+PAIRS = 15
+T_95 = 1.761  # Student's t, one-sided 95 %, 14 degrees of freedom
+HEADER = build(("198.51.100.1", 56324), ("203.0.113.1", 443))
+PING = b"ping"
+HTTP = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
+# 256 KiB buffers of asyncio lie on glibc's thresholds, and fake 30 % either way.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_TOP_PAD_": "16777216",
+}
 
-HEADERS = {
-    "v1 TCP4": build(("192.0.2.1", 56324), ("198.51.100.2", 443), version=1),
-    "v2 TCP4": build(("192.0.2.1", 56324), ("198.51.100.2", 443)),
-}
-# The server without PROXY, and those that are compared with it: module, kind, first bytes.
-TWISTED = {
-    "plain": ("bench.twisted_server", "plain", b""),
-    **{
-        f"{kind} {name}": ("bench.twisted_server", kind, header)
-        for name, header in HEADERS.items()
-        for kind in ("fastppv2", "twisted")
-    },
-}
+
+@dataclass(frozen=True)
+class Row:
+    kind: str
+    loop: str
+    floor: float
+    connections: int
+    requests: int = 1
+
+
+ROWS = (
+    Row("create_server", "asyncio", 0.95, 3000),
+    Row("start_server", "asyncio", 0.95, 3000),
+    Row("create_server", "uvloop", 0.86, 3000),
+    Row("start_server", "uvloop", 0.94, 3000),
+    Row("uvicorn", "asyncio", 0.94, 1500),
+    Row("uvicorn", "asyncio", 0.98, 100, 100),
+    Row("uvicorn", "uvloop", 0.94, 1500),
+    Row("uvicorn", "uvloop", 0.98, 100, 100),
+    Row("create_server TLS", "asyncio", 0.88, 300),
+    Row("create_server TLS", "uvloop", 0.88, 300),
+)
 
 
 class Server:
-    """One of those that are measured, and what its client sends."""
+    """A process that serves, and the CPU time that it took."""
 
-    def __init__(self, process: subprocess.Popen[str], first_bytes: bytes) -> None:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
         assert process.stdout is not None
-        self._address = (HOST, int(process.stdout.readline()))
-        # clock_getcpuclockid(3): the CPU time of another process, all its threads.
-        self._clock = ~process.pid << 3 | 2
-        self._sent = first_bytes + REQUEST
+        self.port = int(process.stdout.readline())
 
-    def block(self) -> float:
-        """CPU seconds for a block of connections."""
-        before = time.clock_gettime(self._clock)
-        for _ in range(BLOCK):
-            with socket.create_connection(self._address, TIMEOUT) as client:
-                client.sendall(self._sent)
-                answer = client.recv(len(ANSWER))
-                if answer != ANSWER:
-                    raise ValueError(f"expected {ANSWER!r}, got {answer!r}")
-        time.sleep(GONE)
-        return time.clock_gettime(self._clock) - before
+    def cpu_seconds(self) -> float:
+        with open(f"/proc/{self.process.pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
 
 
 @contextmanager
-def running(module: str, kind: str, first_bytes: bytes) -> Iterator[Server]:
-    command = [sys.executable, "-m", module, kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Server(process, first_bytes)
-        finally:
-            process.terminate()
+def started(row: Row, proxy: bool, cpu: int) -> Iterator[Server]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.server", row.kind, row.loop, str(int(proxy))],
+        env={**os.environ, **MALLOC, "FASTPPV2_TRUSTED": "127.0.0.0/8, 10.0.0.0/8"},
+        cwd=native.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=pinned(cpu),
+    )
+    try:
+        yield Server(process)
+    finally:
+        process.kill()
+        process.wait()
 
 
-def measure(candidates: dict[str, tuple[str, str, bytes]]) -> dict[str, list[float]]:
-    """For each candidate the ratios of the first one's CPU time to its own, a round each."""
-    first, *others = candidates
-    ratios: dict[str, list[float]] = {name: [] for name in others}
-    with ExitStack() as stack:
-        servers = {name: stack.enter_context(running(*how)) for name, how in candidates.items()}
-        for number in range(-WARM_UP, ROUNDS):
-            for name in others:
-                # Which one begins alternates, so that a trend favours neither.
-                pair = (first, name) if number % 2 else (name, first)
-                took = {candidate: servers[candidate].block() for candidate in pair}
-                if number >= 0:
-                    ratios[name].append(took[first] / took[name])
-    return ratios
+def pinned(cpu: int) -> Callable[[], None]:
+    return lambda: os.sched_setaffinity(0, {cpu})
 
 
-def lower_bound(values: list[float]) -> float:
-    """Of the median, at 97.5 %, by resampling."""
-    rng = random.Random(len(values))
-    medians = sorted(median(rng.choices(values, k=len(values))) for _ in range(RESAMPLES))
-    return medians[RESAMPLES // 40]
+def by_c(row: Row, cpu: int) -> Callable[[int, bytes], None]:
+    """``client.c`` connects."""
+    program = native.BUILD / "client"
+    request = HTTP if row.kind == "uvicorn" else PING
+
+    def connect(port: int, header: bytes) -> None:
+        counts = [str(number) for number in (port, row.connections, row.requests)]
+        command = [str(program), *counts, header.hex(), request.hex(), "pong"]
+        subprocess.run(command, check=True, preexec_fn=pinned(cpu))
+
+    return connect
 
 
-def main() -> None:
-    print("Twisted: CPU time per connection without PROXY over that with the header read by")
-    for name, values in measure(TWISTED).items():
-        print(f"{name:20} {median(values):.3f} (at least {lower_bound(values):.3f})")
+def over_tls(row: Row) -> Callable[[int, bytes], None]:
+    """Here the client is Python: what it costs is not counted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def connect(port: int, header: bytes) -> None:
+        for _ in range(row.connections):
+            raw = create_connection(("127.0.0.1", port))
+            raw.sendall(header)
+            with context.wrap_socket(raw) as tls:
+                tls.sendall(PING)
+                tls.recv(4)
+
+    return connect
+
+
+def compile_client() -> None:
+    native.BUILD.mkdir(parents=True, exist_ok=True)
+    command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wconversion"]
+    source, program = native.HERE / "client.c", native.BUILD / "client"
+    subprocess.run([*command, str(source), "-o", str(program)], check=True)
+
+
+def ratios(row: Row, pairs: int) -> list[float]:
+    """Of plain to ours, a number for each pair of turns."""
+    cpus = sorted(os.sched_getaffinity(0))
+    connect = over_tls(row) if row.kind.endswith("TLS") else by_c(row, cpus[0])
+    with started(row, False, cpus[-1]) as plain, started(row, True, cpus[-1]) as ours:
+
+        def seconds(server: Server) -> float:
+            before = server.cpu_seconds()
+            connect(server.port, HEADER if server is ours else b"")
+            return server.cpu_seconds() - before
+
+        found = []
+        for pair in range(-1, pairs):
+            turns = (plain, ours) if pair % 2 else (ours, plain)
+            taken = {server: seconds(server) for server in turns}
+            if pair >= 0:  # the first warms up
+                found.append(taken[plain] / taken[ours])
+        return found
+
+
+def summary(found: Sequence[float]) -> tuple[float, float]:
+    """The geometric mean, and its lower 95 % bound."""
+    logs = [log(ratio) for ratio in found]
+    return exp(mean(logs)), exp(mean(logs) - T_95 * stdev(logs) / sqrt(len(logs)))
+
+
+def main(words: Sequence[str]) -> None:
+    pairs = int(words[0]) if words else PAIRS
+    chosen = " ".join(words[1:])
+    compile_client()
+    print(f"{sys.version.split()[0]}, {pairs} pairs: plain / behind a header\n")
+    print("| server | loop | requests | ratio | at least (95 %) | floor |")
+    print("|---|---|---:|---:|---:|---:|")
+    for row in ROWS:
+        if chosen in f"{row.kind} {row.loop}":
+            middle, bound = summary(ratios(row, pairs))
+            print(
+                f"| {row.kind} | {row.loop} | {row.requests} | {middle:.3f} | {bound:.3f} |"
+                f" {row.floor} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
