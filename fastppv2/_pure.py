@@ -351,7 +351,7 @@ def parse(data: Buffer, /, *, max_size: int = MAX_SIZE) -> Header:
     start = data[:_UNKNOWN_SIZE]
     if start == _UNKNOWN or (start == _UNKNOWN_CR and data.startswith(_CRLF, _UNKNOWN_END)):
         end = data.find(_CRLF, _UNKNOWN_END, V1_MAX_SIZE)
-        if end > 0:
+        if end != -1:
             header = _make_unknown()
             header._raw = data[: end + 2]
             return header
@@ -393,7 +393,7 @@ def _parse_line(
 ) -> Header:
     """Nearly every line is right, so it is read first, and judged only where that fails."""
     end = data.find(_CRLF, _HOSTS_AT, V1_MAX_SIZE)
-    if end < 0:
+    if end == -1:
         _judge_v1(data)
     try:
         fields = data[_HOSTS_AT:end].decode("ascii").split(" ")
@@ -427,8 +427,8 @@ def _judge_v1(data: bytes) -> NoReturn:
     if data[_SPACE_AT:_PROTOCOL_AT] not in (b" ", b""):
         _fail(data, Status.V1_SPACE, _SPACE_AT)
     line = data[: _line_size(data)]
-    # "TCP4", source, destination, source port, and all that follows
-    fields = line[_PROTOCOL_AT:-2].split(b" ", 4)
+    # "TCP4", source, destination, source port, and all that follows, with the CRLF
+    fields = line[_PROTOCOL_AT:].split(b" ", 4)
     if fields[0] not in (b"TCP4", b"TCP6") or len(fields) < 2:
         _fail(line, Status.V1_PROTOCOL, _PROTOCOL_AT)
     read = read_ipv4 if fields[0] == b"TCP4" else read_ipv6
@@ -461,10 +461,10 @@ def _line_size(data: bytes) -> int:
     other line a single CR or LF settles the matter at once.
     """
     end = data.find(_CRLF, _PROTOCOL_AT, V1_MAX_SIZE)
-    stop = end if end >= 0 else min(len(data), V1_MAX_SIZE)
+    stop = min(len(data), V1_MAX_SIZE) if end == -1 else end
     if not data.startswith(b"UNKNOWN ", _PROTOCOL_AT):
         _check_line_ends(data, stop)
-    if end >= 0:
+    if end != -1:
         return end + len(_CRLF)
     if stop == V1_MAX_SIZE:
         _fail(data, Status.V1_TOO_LONG, V1_MAX_SIZE - 1)
@@ -476,9 +476,9 @@ def _check_line_ends(data: bytes, stop: int) -> None:
     """Refuses the first LF, or CR with another byte behind it, before ``stop``."""
     lf = data.find(b"\n", _PROTOCOL_AT, stop)
     cr = data.find(b"\r", _PROTOCOL_AT, stop)
-    if cr >= 0 and (lf < 0 or cr < lf) and cr + 1 < min(len(data), V1_MAX_SIZE):
+    if cr != -1 and (lf == -1 or cr < lf) and cr + 1 < min(len(data), V1_MAX_SIZE):
         _fail(data, Status.V1_CARRIAGE_RETURN, cr + 1)
-    if lf >= 0:
+    if lf != -1:
         _fail(data, Status.V1_LINE_FEED, lf)
 
 

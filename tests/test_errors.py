@@ -49,6 +49,29 @@ CASES = [
 ]
 
 
+# Good as far as it goes: what is missing is looked for behind the last field that is there.
+ENDS_EARLY = [
+    (Status.V1_SPACE, b"PROXY", 5),
+    (Status.V1_PROTOCOL, b"PROXY ", 6),
+    (Status.V1_PROTOCOL, b"PROXY TCP4", 6),
+    (Status.V1_SOURCE, b"PROXY TCP4 ", 11),
+    (Status.V1_SOURCE, b"PROXY TCP4 1.2.3.4", 11),
+    (Status.V1_DESTINATION, b"PROXY TCP4 1.2.3.4 ", 19),
+    (Status.V1_DESTINATION, b"PROXY TCP4 1.2.3.4 5.6.7.8", 19),
+    (Status.V1_SOURCE_PORT, b"PROXY TCP4 1.2.3.4 5.6.7.8 ", 27),
+    (Status.V1_SOURCE_PORT, b"PROXY TCP4 1.2.3.4 5.6.7.8 1", 27),
+    (Status.V1_DESTINATION_PORT, b"PROXY TCP4 1.2.3.4 5.6.7.8 1 ", 29),
+]
+
+
+@pytest.mark.parametrize(("status", "line", "offset"), ENDS_EARLY)
+def test_a_line_that_ends_early(api: Api, status: Status, line: bytes, offset: int) -> None:
+    with pytest.raises(InvalidHeaderError) as caught:
+        api.parse(line + b"\r\n")
+    assert caught.value.offset == offset
+    assert EXPECTED[status] in str(caught.value)
+
+
 @pytest.mark.parametrize(("status", "data", "options", "offset", "seen"), CASES)
 def test_invalid(
     api: Api, status: Status, data: bytes, options: dict[str, int], offset: int, seen: str

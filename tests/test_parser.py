@@ -61,6 +61,7 @@ def test_nothing_is_parsed_before_it_can_matter(api: Api) -> None:
 
     large = v2(0x21, 0x11, bytes(12) + tlv(0xE0, bytes(3000)))
     parser = Counting()
+    assert parser.feed(b"") is None
     for at in range(len(large)):
         parser.feed(large[at : at + 1])
     assert calls == [1, 16, len(large)]
