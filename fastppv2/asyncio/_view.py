@@ -144,7 +144,7 @@ def _addresses(transport: Any, handshake: Handshake) -> dict[str, Any]:
     balancer = handshake.peername
     family = _FAMILIES.get(header.family)
     if family is None:  # the header names nobody
-        family, peername = sock.family, balancer
+        family, peername = handshake.family, balancer
         sockname = transport.get_extra_info("sockname")
     else:
         peername, sockname = handshake.source, handshake.destination
@@ -154,7 +154,7 @@ def _addresses(transport: Any, handshake: Handshake) -> dict[str, Any]:
     return {
         "peername": peername,
         "sockname": sockname,
-        "socket": SocketView(sock, family, peername, sockname),
+        "socket": sock and SocketView(sock, family, peername, sockname),
         "proxy_header": header,
         "proxy_peername": balancer,
     }

@@ -53,6 +53,8 @@ def loop(loop_kind: str, reported: list[dict[str, Any]]) -> Iterator[asyncio.Abs
     left = asyncio.all_tasks(loop)
     loop.close()
     gc.collect()
+    if hasattr(gc, "unfreeze"):
+        gc.unfreeze()
     assert not left
     assert not reported
 

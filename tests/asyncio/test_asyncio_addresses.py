@@ -7,7 +7,18 @@ import socket
 from typing import Any
 
 import pytest
-from application import CLIENT, HEADER, KINDS, PAYLOAD, SERVER, Client, Recorder, Served, serve
+from application import (
+    CLIENT,
+    HEADER,
+    KINDS,
+    PAYLOAD,
+    POLICY,
+    SERVER,
+    Client,
+    Recorder,
+    Served,
+    serve,
+)
 from make import v2
 
 import fastppv2.asyncio
@@ -82,6 +93,29 @@ async def test_the_name_of_the_socket_carries_the_header() -> None:
                     host: Any = str(name[0])
                     assert host.proxy_header == parse(raw)
                     assert host.proxy_peername == client.socket.getsockname()
+
+
+@pytest.mark.parametrize("raw", [HEADER, build()], ids=["v2", "local"])
+async def test_the_ends_of_a_connection_that_is_over(raw: bytes) -> None:
+    """Asked for the first time: what is not asked for may be not there yet."""
+    closing: list[Any] = []
+
+    class Closing(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            closing.append(transport)
+            transport.abort()
+
+    create = fastppv2.asyncio.create_server
+    async with await create(Closing, "127.0.0.1", 0, policy=POLICY) as server:
+        with Client(server.sockets[0].getsockname()) as client:
+            await client.send(raw + PAYLOAD)
+            assert await client.receive(1) == b""
+            ends = client.socket.getsockname(), client.socket.getpeername()
+    (transport,) = closing
+    assert transport.get_extra_info("proxy_header") == parse(raw)
+    named = parse(raw).source is not None
+    assert transport.get_extra_info("peername") == (CLIENT if named else ends[0])
+    assert transport.get_extra_info("sockname") == (SERVER if named else ends[1])
 
 
 async def test_a_peer_that_is_passed_through_is_itself() -> None:

@@ -187,25 +187,37 @@ async def test_many_malformed_connections_are_counted_and_few_lines_logged(
     assert f"{count - 1:,} more" in caplog.messages[1]
 
 
-async def test_silent_connections_shut_nobody_out() -> None:
+async def test_silent_connections_shut_nobody_out(record_property: Any) -> None:
     """With the default policy: those that have waited longest make room."""
-    silent, good = 1200, 100
+    silent, good = 2000, 200
+    room_for_descriptors(2 * silent)
+    idle, seconds = [], []
     async with serve() as served:
-        idle = []
-        latencies = []
         for number in range(silent):
             idle.append(Client(served.address))
-            if number % 2:
-                await idle[-1].send(HEADER[:1])
+            await idle[-1].send(HEADER[: number % 2])  # none, or a byte
             if number >= silent - good:
                 started = time.perf_counter()
                 with Client(served.address) as client:
                     await client.exchange(HEADER + PAYLOAD)
-                latencies.append(time.perf_counter() - started)
-        assert served.counted()["accepted"] == len(latencies) == good
-        assert served.counted()["evicted"] >= silent - POLICY.max_pending
+                seconds.append(time.perf_counter() - started)
+        assert served.counted()["accepted"] == len(seconds) == good
+        # Those whose time was over meanwhile, on a busy machine, made room as well.
+        refused = served.server.proxy_counters.refused
+        assert refused["evicted"] + refused["timeout"] >= silent - POLICY.max_pending
         for client in idle:
             client.socket.close()
+    record_property("p99 of 200 good clients, seconds", sorted(seconds)[good * 99 // 100])
+
+
+def room_for_descriptors(count: int) -> None:
+    """Both ends of each connection are in this process."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, count + 256)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"{wanted} descriptors are needed, {hard} allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def test_silent_peers_of_an_optional_header_are_passed_through() -> None:
