@@ -66,7 +66,7 @@ def credentials(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server_context(credentials):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(credentials.certificate)
+    context.load_cert_chain(str(credentials.certificate))
     return context
 
 
@@ -642,6 +642,18 @@ def test_the_end_of_the_server_is_that_of_all_who_wait(listen, server_context):
     with pytest.raises(OSError, match=r".") as caught:
         server.accept()
     assert caught.value.errno == errno.EBADF
+
+
+def test_another_thread_read_what_came(listen):
+    server = listen()
+    server.setblocking(False)
+    with connected(server.getsockname(), V2[:20]) as client:
+        until(lambda: accepts_nobody(server) and server.counters.pending)
+        (arrival,) = server._arrivals
+        assert arrival.advance() is None
+        client.sendall(V2[20:])
+        server.settimeout(TIMEOUT)
+        assert accepts(server)
 
 
 def test_several_threads_accept(listen):

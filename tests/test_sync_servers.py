@@ -214,7 +214,7 @@ def credentials(tmp_path_factory):
 @pytest.mark.parametrize("name", HTTP)
 def test_tls_comes_after_the_header(name, credentials):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(credentials.certificate)
+    context.load_cert_chain(str(credentials.certificate))
     trusting = ssl.create_default_context(cafile=str(credentials.ca))
     with serving(*HTTP[name], context=context) as server, ExitStack() as stack:
         _, sock = [stack.enter_context(connected(address_of(server), V2)) for _ in range(2)]

@@ -34,23 +34,20 @@ class Listening(ListeningSocket):
     ) -> None:
         super().__init__(sock, policy)
         self.setblocking(False)
-        self._call_later = call_later
-        self._timed = False
+        self._call_later: Any = call_later
+        self._timed = call_later is None  # or a timer runs
 
     def accept(self) -> Any:
         try:
             connection, client = super().accept()
         except BlockingIOError:
-            self._time()
+            if not self._timed:
+                self._time()
             raise
         return connection, named(client, connection.proxy_header, connection.proxy_peername)
 
     def _time(self) -> None:
         delay = self.sweep()
-        if self._call_later is not None and not self._timed and delay < inf:
-            self._timed = True
-            self._call_later(delay, self._time_over)
-
-    def _time_over(self) -> None:
-        self._timed = False
-        self._time()
+        self._timed = delay < inf
+        if self._timed:
+            self._call_later(delay, self._time)

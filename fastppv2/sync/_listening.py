@@ -66,6 +66,7 @@ class ListeningSocket:
         self._timeout = sock.gettimeout()
         sock.setblocking(False)
         self._sock = sock
+        self._kind = sock.family, sock.type, sock.proto
         self._context = ssl
         self._policy = policy
         self._listener = Listener(policy, metrics=metrics)
@@ -132,7 +133,7 @@ class ListeningSocket:
         with self._lock:
             if not self._arrivals:  # nobody to wait for first
                 accepted = self._accept()
-                if accepted is not None:
+                if accepted is not None or (self._timeout == 0 and not self._arrivals):
                     return accepted
             # And for somebody whom another thread accepts meanwhile.
             patience = min(self.sweep(), self._policy.timeout)
@@ -148,13 +149,13 @@ class ListeningSocket:
 
     def _accept(self) -> tuple[Connection, Any] | None:
         try:
-            # Not an SSLSocket's own accept: TLS comes after the header.
-            sock, peername = socket.socket.accept(self._sock)
+            # What accept() is made of: an SSLSocket's own would begin with TLS.
+            fd, peername = self._sock._accept()  # type: ignore[attr-defined]
         except BlockingIOError:
             return None
-        connection = Connection(sock.family, sock.type, sock.proto, sock.detach())
+        connection = Connection(*self._kind, fd)
         connection.setblocking(False)
-        return _Arrival(self, connection, peername).advance()
+        return _Arrival(self, connection, peername).proceed()
 
     def sweep(self) -> float:
         """Ends those whose time is over; seconds until the next call, ``inf`` if nobody waits."""
@@ -216,14 +217,27 @@ class _Arrival:
         self.connection = connection
         self._listening = listening
         self._over = False
-        self._handshake = listening._listener.connect(self, connection.family, peername)
-        connection._handshake = self._handshake
+        listener, family = listening._listener, listening._kind[0]
+        data = self._peek()
+        if data:
+            self._handshake = listener.receive(self, family, peername, data)
+            self._take(data)
+        else:
+            self._handshake = listener.connect(self, family, peername)
+            if data is not None:
+                self._handshake.eof()
+        self.connection._handshake = self._handshake
 
     def advance(self) -> tuple[Connection, Any] | None:
         """Does what can be done now; the connection and its client once that was the last step."""
         if self._over:
             return None
-        self._read()
+        if self._handshake.state is State.PENDING:
+            self._read()
+        return self.proceed()
+
+    def proceed(self) -> tuple[Connection, Any] | None:
+        """Carries out what was decided."""
         state = self._handshake.state
         if state is State.PENDING:
             self._listening._watch(self, EVENT_READ)
@@ -254,24 +268,32 @@ class _Arrival:
             self._listening._watch(self, EVENT_WRITE)  # which is at once
 
     def _read(self) -> None:
-        """Feeds what is there and takes the header's part of it, not a byte more."""
-        handshake = self._handshake
-        if handshake.state is not State.PENDING:
-            return
-        try:
-            data = self.connection.recv(_RECEIVE_SIZE, socket.MSG_PEEK)
-        except BlockingIOError:
-            return
-        except OSError:  # reset by the peer
-            data = b""
+        """Feeds what is there."""
+        data = self._peek()
         if data:
-            handshake.feed(data)
-        else:
-            handshake.eof()
+            self._handshake.feed(data)
+        elif data is not None:
+            self._handshake.eof()
+        if data is not None:
+            self._take(data)
+
+    def _peek(self) -> bytes | None:
+        """What can be read, b"" at the end; None where nothing came."""
+        try:
+            return self.connection.recv(_RECEIVE_SIZE, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+        except OSError:  # reset by the peer
+            return b""
+
+    def _take(self, data: bytes) -> None:
+        """Of what was fed the header's part is read, and not a byte more."""
+        handshake = self._handshake
         behind = handshake.trailing_data
-        if len(behind) < len(data):
+        if handshake.header is not None or handshake.state is State.PENDING:
             self.connection.recv(len(data) - len(behind))
-        self._put_back(behind[: len(behind) - len(data)] if len(behind) > len(data) else b"")
+        else:
+            self._put_back(behind[: len(behind) - len(data)])
 
     def _put_back(self, first: bytes) -> None:
         if first:
