@@ -43,26 +43,22 @@ class Shown:
             text = CONTEXT.format(certificate=self._certificate) + text
             changes.update(tls)
         changes[port] = str(own_port)
-        self._start(page, {"serve.py": adapted(text, changes)}, own_port)
+        self._start(page, {"serve.py": adapted(text, changes)}, own_port, [], {})
 
-    def command(self, page, files, options, tls):
-        """The page's command, with options of which ``tls`` are those that TLS adds."""
+    def command(self, page, app, options, *, tls, uvloop):
+        """The page's command, with options; what else TLS adds, what is another on uvloop."""
         port = self._started.port()
         options = options + tls if self._trusting else options
         options = options.format(port=port, certificate=self._certificate)
-        files = {name: adapted(text, self._named(text)) for name, text in files.items()}
-        self._start(page, files, port, options.split())
+        changes = uvloop if self._loop == "uvloop_loop_factory" else {}
+        self._start(page, {"app.py": app}, port, options.split(), changes)
 
-    def _named(self, text):
-        name = ":loop_factory"
-        return {name: f":{self._loop}"} if name in text else {}
-
-    def _start(self, page, files, port, options=()):
+    def _start(self, page, files, port, options, changes):
         directory = self._started.directory()
         for name, text in files.items():
             (directory / name).write_text(text)
         (console,) = quoted(page, "console")
-        trusted, *command = shlex.split(adapted(console, self._named(console)))
+        trusted, *command = shlex.split(adapted(console, changes))
         assert trusted == "FASTPPV2_TRUSTED=10.0.0.0/8"  # the tests trust loopback instead
         self._program = self._started.program([*command, *options], port, cwd=directory)
 
@@ -95,8 +91,13 @@ HERE_SOME = pytest.mark.parametrize("shown", ["asyncio", "uvloop-tls"], indirect
 
 @HERE_SOME
 def test_uvicorn(shown):
-    tls = " --ssl-certfile {certificate} --ssl-keyfile {certificate}"
-    shown.command("servers/uvicorn.md", {"app.py": APP}, "--port {port}", tls)
+    shown.command(
+        "servers/uvicorn.md",
+        APP,
+        "--port {port}",
+        tls=" --ssl-certfile {certificate} --ssl-keyfile {certificate}",
+        uvloop={":loop_factory": ":uvloop_loop_factory"},
+    )
     check_http(shown)
     shown.logged(TOLD)
 
@@ -124,11 +125,13 @@ def test_the_header_in_the_scope(started):
 
 
 def test_gunicorn(shown):
-    (workers,) = quoted("servers/gunicorn.md", "python")
-    files = {"app.py": APP, "workers.py": workers}
-    tls = " --certfile {certificate} --keyfile {certificate}"
-    options = "--bind 127.0.0.1:{port} --access-logfile -"
-    shown.command("servers/gunicorn.md", files, options, tls)
+    shown.command(
+        "servers/gunicorn.md",
+        APP,
+        "--bind 127.0.0.1:{port} --access-logfile -",
+        tls=" --certfile {certificate} --keyfile {certificate}",
+        uvloop={".UvicornWorker": ".UvloopWorker"},
+    )
     check_http(shown)
     shown.logged(TOLD)
 
