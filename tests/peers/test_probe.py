@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -49,6 +50,13 @@ ErrorDocument 404 "%{{REMOTE_ADDR}}\\n"
 RemoteIPProxyProtocol {option}
 """
 MODULES = Path("/usr/lib/apache2/modules")
+# An application that knows nothing of PROXY, under uvicorn on our loop.
+APPLICATION = """\
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+"""
 
 
 @contextmanager
@@ -90,7 +98,36 @@ def apache_on(directory, port, option):
         yield
 
 
+@contextmanager
+def ours_on(directory, port, option):
+    (directory / "application.py").write_text(APPLICATION)
+    command = [
+        *(sys.executable, "-m", "uvicorn", "application:app", "--port", str(port)),
+        *("--loop", "fastppv2.asyncio:loop_factory", "--lifespan", "off"),
+    ]
+    env = dict(setting.split("=") for setting in option.split())
+    program = Program(command, directory / "uvicorn.log", port, env=env, cwd=directory)
+    with closing(program):
+        program.wait_until_said("Uvicorn running on")
+        yield
+
+
 SERVERS = {
+    "fastppv2": (ours_on, f"FASTPPV2_TRUSTED={IPV4}"),
+    "fastppv2, `versions={2}`": (ours_on, f"FASTPPV2_TRUSTED={IPV4} FASTPPV2_VERSIONS=2"),
+    "fastppv2, `require_checksum=True`": (
+        ours_on,
+        f"FASTPPV2_TRUSTED={IPV4} FASTPPV2_REQUIRE_CHECKSUM=1",
+    ),
+    'fastppv2, `header="optional"`': (
+        ours_on,
+        f"FASTPPV2_TRUSTED={IPV4} FASTPPV2_HEADER=optional FASTPPV2_WAIT=1",
+    ),
+    "fastppv2, from a peer that is not trusted": (ours_on, "FASTPPV2_TRUSTED=192.0.2.1"),
+    'the same, `untrusted="passthrough"`': (
+        ours_on,
+        "FASTPPV2_TRUSTED=192.0.2.1 FASTPPV2_UNTRUSTED=passthrough",
+    ),
     "HAProxy, `accept-proxy`": (haproxy_on, "accept-proxy"),
     "nginx, `proxy_protocol`": (nginx_on, "proxy_protocol"),
     "Varnish, `PROXY`": (varnish_on, "PROXY"),
@@ -127,7 +164,10 @@ def test_probe(tmp_path, capsys, name):
     assert {case.rstrip(): verdict for case, verdict in rows} == table()[name]
 
 
-@pytest.mark.parametrize("name", [name for name in SERVERS if "," in name])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in SERVERS if "`" in name and "fastppv2" not in name and "same" not in name],
+)
 @pytest.mark.parametrize("options", [[], ["--v1"], ["--crc32c", "--tlv", "AUTHORITY=example.org"]])
 def test_send(tmp_path, capfd, name, options):
     """Each server names the client that the header names."""

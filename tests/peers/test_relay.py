@@ -171,3 +171,55 @@ listen sender
                 with haproxy(tmp_path, sending):
                     (host, number), answer = ask((HOST, front))
     assert answer.endswith(f"{host}:{number}\n".encode())
+
+
+APPLICATION = """\
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"%s:%d" % (
+            scope["client"][0].encode(), scope["client"][1])})
+"""
+
+
+@contextmanager
+def uvicorn(directory, *options: str, **env: str):
+    (directory / "application.py").write_text(APPLICATION)
+    with reserved_port() as port:
+        command = [sys.executable, "-m", "uvicorn", "application:app", "--port", str(port)]
+        log = directory / "uvicorn.log"
+        program = Program(
+            [*command, "--lifespan", "off", *options], log, port, env=env, cwd=directory
+        )
+        with closing(program):
+            program.wait_until_said("Uvicorn running on")
+            yield program
+
+
+def test_to_uvicorn_by_two_relays(tmp_path):
+    """Scenario 2, to an application that knows nothing of it: it sees the client, and logs it."""
+    sending = (*TRUSTED, "--send-proxy", "v2")
+    loop = ("--loop", "fastppv2.asyncio:loop_factory")
+    with ExitStack() as stack:
+        server = stack.enter_context(uvicorn(tmp_path, *loop, FASTPPV2_TRUSTED=HOST))
+        target = "{}:{}".format(*server.address)
+        far = stack.enter_context(relay(tmp_path, "far", "--to", target, *sending))
+        far_target = "{}:{}".format(*far.address)
+        near = stack.enter_context(relay(tmp_path, "near", "--to", far_target, *sending))
+        front = stack.enter_context(balancer(tmp_path, near.address[1], ALL_TLVS))
+        (host, port), answer = ask(front)
+        assert f"\r\n{host}:{port}\r\n".encode() in answer
+        server.wait_until_said(f'{host}:{port} - "GET / HTTP/1.0" 200')
+
+
+def test_to_uvicorn_without_headers(tmp_path):
+    """All that it sees and logs is the relay."""
+    with ExitStack() as stack:
+        server = stack.enter_context(uvicorn(tmp_path))
+        target = "{}:{}".format(*server.address)
+        program = stack.enter_context(relay(tmp_path, "relay", "--to", target, *TRUSTED))
+        front = stack.enter_context(balancer(tmp_path, program.address[1], "send-proxy-v2"))
+        _, answer = ask(front)
+        assert f"\r\n{HOST}:".encode() in answer
+        server.wait_until_said('"GET / HTTP/1.0" 200')
+        assert CLIENT not in server.said()
