@@ -52,7 +52,9 @@ class Acceptor:
             check_context(ssl)
         self.protocol_factory = protocol_factory
         self.listener = Listener(policy, metrics=metrics)
-        self.tls = None if ssl is None else {"sslcontext": ssl, "server_side": True, **tls_options}
+        self.tls: Any = None
+        if ssl is not None:
+            self.tls = {"sslcontext": ssl, "server_side": True, **tls_options}
         self.enabled = True
         self.securing: set[Securing] = set()
         self.timer: asyncio.TimerHandle | None = None
@@ -118,7 +120,7 @@ class Receiver(asyncio.Protocol):
         self._transport = transport
         acceptor = self._acceptor
         if not acceptor.enabled:
-            self._pass_on(transport, b"")
+            self._secure(transport, b"")
             return
         peername = transport.get_extra_info("peername")
         if peername is None:
@@ -151,21 +153,21 @@ class Receiver(asyncio.Protocol):
 
     def decided(self, handshake: Handshake) -> None:
         """Carries out what the listener decided."""
+        transport, acceptor = self._transport, self._acceptor
         if handshake.state is _REFUSED:
-            self._transport.abort()
+            transport.abort()
+        elif acceptor.tls is None:
+            shown = show(transport, handshake)
+            connect(shown, acceptor.protocol_factory, handshake.trailing_data)
         else:
-            self._pass_on(show(self._transport, handshake), handshake.trailing_data)
+            self._secure(show(transport, handshake), handshake.trailing_data)
 
-    def _pass_on(self, shown: Any, data: bytes) -> None:
-        """The connection is the application's, by way of TLS if there is any."""
+    def _secure(self, shown: Any, data: bytes) -> None:
+        """TLS is next; behind it the application is shown that."""
         acceptor = self._acceptor
-        if acceptor.tls is None:
-            connect(shown, acceptor.protocol_factory, data)
-        else:
-            self._securing = Securing(
-                self._transport, data, partial(self._secured, shown), **acceptor.tls
-            )
-            acceptor.securing.add(self._securing)
+        finish = partial(self._secured, shown)
+        self._securing = Securing(self._transport, data, finish, **acceptor.tls)
+        acceptor.securing.add(self._securing)
 
     def _secured(
         self, shown: Any, transport: Any, error: Exception | None = None, **arrived: Any

@@ -61,7 +61,7 @@ class View(asyncio.Transport):
     def deliver(self, data: bytes) -> None:
         """To the application, once it reads."""
         if self.transport.is_reading():
-            deliver(self, data)
+            deliver(self.transport, data)
         else:
             self.first_bytes = data
 
@@ -86,7 +86,7 @@ class View(asyncio.Transport):
             self._resumed = False
             data, self.first_bytes = self.first_bytes, b""
             self.transport.resume_reading()
-            deliver(self, data)
+            deliver(self.transport, data)
 
     # All else is the loop's transport's own.
 
