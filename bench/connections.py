@@ -57,6 +57,9 @@ ROWS = (
     Row("uvicorn", "uvloop", 0.98, 100, 100),
     Row("create_server TLS", "asyncio", 0.88, 300),
     Row("create_server TLS", "uvloop", 0.88, 300),
+    Row("twisted", "default", 0.92, 3000),
+    Row("twisted", "asyncio", 0.92, 3000),
+    Row("twisted's own haproxy", "default", 0.0, 3000),  # to be compared with
 )
 
 

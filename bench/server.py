@@ -1,7 +1,7 @@
 """A server under test: ``python -m bench.server KIND LOOP PROXY``; says its port, serves for ever.
 
-KIND: what answers ``pong`` to a ``ping``: a protocol, a stream, either over TLS, or an application
-under uvicorn. PROXY: 1 behind a header, 0 without.
+KIND: what answers ``pong`` to a ``ping``: a protocol, a stream, either over TLS, an application
+under uvicorn, or a protocol of Twisted's. PROXY: 1 behind a header, 0 without.
 """
 
 from __future__ import annotations
@@ -98,7 +98,32 @@ def serve_uvicorn(loop_kind: str, proxy: bool) -> None:
     uvicorn.Server(config).run(sockets=[sock])
 
 
+def serve_twisted(kind: str, reactor_kind: str, proxy: bool) -> None:
+    from twisted.application.reactors import installReactor
+
+    reactor = installReactor(reactor_kind)
+    from twisted.internet.endpoints import TCP4ServerEndpoint
+    from twisted.internet.protocol import Factory, Protocol
+    from twisted.protocols.haproxy import proxyEndpoint
+
+    from fastppv2.twisted import server_endpoint
+
+    class Ponging(Protocol):
+        def dataReceived(self, data: bytes) -> None:  # noqa: N802
+            self.transport.write(PONG)
+
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    if proxy:
+        own = kind.startswith("twisted's own")
+        endpoint = proxyEndpoint(endpoint) if own else server_endpoint(endpoint, policy=POLICY)
+    endpoint.listen(Factory.forProtocol(Ponging)).addCallback(lambda port: begin(port.socket))
+    reactor.run()
+
+
 def main(kind: str, loop_kind: str, proxy: str) -> None:
+    if kind.startswith("twisted"):
+        serve_twisted(kind, loop_kind, proxy == "1")
+        return
     if kind == "uvicorn":
         serve_uvicorn(loop_kind, proxy == "1")
         return

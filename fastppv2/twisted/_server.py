@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastppv2.policy import Policy
 
 _log = Logger()
+_PENDING, _ACCEPTED = State.PENDING, State.ACCEPTED
 # Where transports and wrappers of transports keep the protocol that they give their bytes to.
 _SEATS = ("protocol", "wrappedProtocol")
 
@@ -113,15 +114,18 @@ class _HeaderProtocol(Protocol):
         self._seat = _seat(transport, self)
         factory = self.factory
         family, peername = socket_name(self._peer)
-        self._handshake = factory.listener.connect(self, family, peername)
-        if self._handshake.state is State.PENDING:
-            factory.watch(transport.reactor)
-        else:
+        self._handshake = handshake = factory.listener.connect(self, family, peername)
+        if handshake.state is not _PENDING:
             self._carry_out()
+        else:
+            factory.watch(transport.reactor)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        if self._handshake.feed(data) is not State.PENDING:
-            self._carry_out(reading=True)
+        state = self._handshake.feed(data)
+        if state is _ACCEPTED:
+            self._hand_over(reading=True)
+        elif state is not _PENDING:
+            self.transport.abortConnection()
 
     def handshakeCompleted(self) -> None:  # noqa: N802
         """Of TLS that the header is inside of."""
@@ -129,7 +133,7 @@ class _HeaderProtocol(Protocol):
 
     def readConnectionLost(self) -> None:  # noqa: N802
         """The peer sends no more, and what it sent may be the application's."""
-        if self._handshake.eof() is State.ACCEPTED:
+        if self._handshake.eof() is _ACCEPTED:
             self.transport.startReading()  # which tells the application of the end, too
         self._carry_out()
 
@@ -148,9 +152,9 @@ class _HeaderProtocol(Protocol):
             _log.failure("the application failed when it was given a connection")
             self.transport.abortConnection()
 
-    def _carry_out(self, reading: bool = False) -> None:
-        if self._handshake.state is State.ACCEPTED:
-            self._hand_over(reading)
+    def _carry_out(self) -> None:
+        if self._handshake.state is _ACCEPTED:
+            self._hand_over(reading=False)
         else:
             self.transport.abortConnection()
 

@@ -404,7 +404,7 @@ def test_a_port_that_is_closed_ends_what_waits_for_a_header(server: Server) -> N
 @pytest.mark.parametrize("tls", ["none", "outside", "inside"])
 def test_the_header_is_sent_first(server: Server, tls: str) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.certificate)
+    context.load_cert_chain(str(server.certificate))
     with socket.create_server((HOST, 0)) as listener, ExitStack() as stack:
         port = listener.getsockname()[1]
         request = {"do": "connect", "port": port, "header": V2.hex(), "tls": tls}
