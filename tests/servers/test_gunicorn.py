@@ -166,7 +166,7 @@ def test_listeners_that_speak_proxy_and_others(worker, tmp_path):
     path = str(tmp_path / "socket")
     settings = {"FASTPPV2_LISTEN": path, "FASTPPV2_TRUSTED": "unix"}
     with gunicorn(tmp_path, worker, "--bind", f"unix:{path}", **settings) as server:
-        server.connect().close()
+        server.wait_until_said("Booting worker")  # both are bound
         with connected(path, V2) as sock:
             assert get(sock)["client"] == list(CLIENT)
         with connected(path, NAMELESS["local"]) as sock:
