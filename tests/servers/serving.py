@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
 from credentials import SERVER_NAME
 from programs import HOST, Program
-from servers import reserved_port
+from servers import haproxy, reserved_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ frontend {name}
 backend {name}
     server application 127.0.0.1:{server} {option}
 """
+OPTIONS = ("send-proxy", "send-proxy-v2")
 
 
 @contextmanager
@@ -45,6 +46,19 @@ def serving(directory: Path, *command: str, **env: str) -> Iterator[Program]:
         program = Program(words, directory / "log", port, env=env, cwd=directory)
         with closing(program):
             yield program
+
+
+@contextmanager
+def behind_haproxy(directory: Path, server: tuple[str, int]) -> Iterator[list[tuple[str, int]]]:
+    """Where HAProxy takes connections for the server, with each of ``OPTIONS``; TLS passes."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(reserved_port()) for _ in OPTIONS]
+        sections = [
+            FRONTEND.format(name=option, port=port, server=server[1], option=option)
+            for option, port in zip(OPTIONS, ports)
+        ]
+        stack.enter_context(haproxy(directory, "".join(sections)))
+        yield [(HOST, port) for port in ports]
 
 
 def read(sock: socket.socket, path: str = "/") -> bytes:

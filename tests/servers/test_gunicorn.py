@@ -7,12 +7,13 @@ import signal
 import ssl
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 from credentials import SERVER_NAME, Credentials
 from quoted import quoted
-from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND, HERE, get, read, serving
+from servers import IPV4
+from serving import HERE, behind_haproxy, get, read, serving
 from sockets import (
     CLIENT,
     NAMELESS,
@@ -134,30 +135,27 @@ def test_who_is_not_trusted_is_let_through_as_itself(worker, tmp_path):
 def test_tls_comes_after_the_header(worker, tmp_path):
     credentials = Credentials(tmp_path)
     trusting = ssl.create_default_context(cafile=str(credentials.ca))
+    tls = partial(trusting.wrap_socket, server_hostname=SERVER_NAME)
     certificate = ("--certfile", str(credentials.certificate))
     key = ("--keyfile", str(credentials.certificate))
     # uvicorn's worker asks for ssl.PROTOCOL_TLS, which is deprecated.
     with gunicorn(tmp_path, worker, *certificate, *key, PYTHONWARNINGS="default") as server:
         server.connect().close()
-        with ExitStack() as stack:
-            sock = stack.enter_context(connected(server.address, V2))
-            with trusting.wrap_socket(sock, server_hostname=SERVER_NAME) as secure:
-                for _ in range(2 if worker in KEEP_ALIVE else 1):
-                    seen = get(secure)
-                    assert seen == {"client": list(CLIENT), "header": V2.hex(), "scheme": "https"}
+        with connected(server.address, V2) as sock, tls(sock) as secure:
+            for _ in range(2 if worker in KEEP_ALIVE else 1):
+                seen = get(secure)
+                assert seen == {"client": list(CLIENT), "header": V2.hex(), "scheme": "https"}
+        with behind_haproxy(tmp_path, server.address) as frontends:
+            for frontend in frontends:
+                with connected(frontend) as sock, tls(sock) as secure:
+                    client = list(secure.getsockname())
+                    assert get(secure)["client"] == client
 
 
 def test_behind_haproxy(server, tmp_path):
-    options = {"v1": "send-proxy", "v2": "send-proxy-v2"}
-    with ExitStack() as stack:
-        ports = {name: stack.enter_context(reserved_port()) for name in options}
-        sections = [
-            FRONTEND.format(name=name, port=port, server=server.address[1], option=options[name])
-            for name, port in ports.items()
-        ]
-        stack.enter_context(haproxy(tmp_path, "".join(sections)))
-        for port in ports.values():
-            with connected((IPV4, port)) as sock:
+    with behind_haproxy(tmp_path, server.address) as frontends:
+        for frontend in frontends:
+            with connected(frontend) as sock:
                 client = list(sock.getsockname())
                 assert get(sock)["client"] == client
 

@@ -8,6 +8,7 @@ import ssl
 import struct
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import anyio
 import pytest
@@ -15,8 +16,8 @@ import trio
 from anyio.abc import SocketAttribute
 from credentials import SERVER_NAME, Credentials
 from in_process import SERVERS, tornado_stream
-from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND
+from servers import IPV4
+from serving import behind_haproxy
 from sockets import CLIENT, NAMELESS, NAMING, PAUSE, V2, connected, ended, receive, single_bytes
 
 import fastppv2.servers.anyio
@@ -60,18 +61,13 @@ def test_the_application_sees_the_client(serve, ask, tmp_path):
                 assert ask(sock) == {"client": real, "header": header.hex()}
         with connected(address, b"GET / HTTP/1.1\r\n\r\n") as sock:
             assert ended(sock)
-        behind_haproxy(address, ask, tmp_path)
+        with behind_haproxy(tmp_path, address) as frontends:
+            for frontend in frontends:
+                with connected(frontend) as sock:
+                    client = list(sock.getsockname())
+                    assert [ask(sock)["client"], ask(sock)["client"]] == [client, client]
 
     serve(scenario, TRUSTING)
-
-
-def behind_haproxy(address, ask, directory):
-    for name, option in {"v1": "send-proxy", "v2": "send-proxy-v2"}.items():
-        with reserved_port() as port:
-            section = FRONTEND.format(name=name, port=port, server=address[1], option=option)
-            with haproxy(directory, section), connected((IPV4, port)) as sock:
-                client = list(sock.getsockname())
-                assert [ask(sock)["client"], ask(sock)["client"]] == [client, client]
 
 
 def test_silent_peers_hold_up_nobody_and_are_ended(serve, ask):
@@ -105,14 +101,16 @@ def test_who_is_not_trusted_is_not_believed(serve, ask):
 def test_tls_comes_after_the_header(serve, ask, tmp_path):
     credentials = Credentials(tmp_path)
     trusting = ssl.create_default_context(cafile=str(credentials.ca))
+    tls = partial(trusting.wrap_socket, server_hostname=SERVER_NAME)
 
     def scenario(address):
         expected = {"client": list(CLIENT), "header": V2.hex()}
-        with ExitStack() as stack:
-            _, sock = [stack.enter_context(connected(address, V2)) for _ in range(2)]
-            secure = trusting.wrap_socket(sock, server_hostname=SERVER_NAME)
-            with secure:
-                assert [ask(secure), ask(secure)] == [expected, expected]
+        with connected(address, V2), connected(address, V2) as sock, tls(sock) as secure:
+            assert [ask(secure), ask(secure)] == [expected, expected]
+        with behind_haproxy(tmp_path, address) as frontends:
+            for frontend in frontends:
+                with connected(frontend) as sock, tls(sock) as secure:
+                    assert ask(secure)["client"] == list(secure.getsockname())
 
     serve(scenario, TRUSTING, str(credentials.certificate))
 
