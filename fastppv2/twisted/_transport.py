@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _INET, _INET6 = Family.INET, Family.INET6
 _get_context: Any = context.get
+_NO_CONTEXT = context.defaultContextDict[ILogContext]
 
 
 def socket_name(address: IAddress | None) -> tuple[int, object]:
@@ -97,7 +98,7 @@ def name_in_log(transport: Any, client: Any, at_once: bool) -> None:
     host = os.fsdecode(client.name or b"") if unix else client.host
     transport.logstr = name = f"{prefix},{transport.sessionno},{host}"
     logged = _get_context(ILogContext)
-    if at_once and logged is not context.defaultContextDict[ILogContext]:
+    if at_once and logged is not _NO_CONTEXT:
         logged["system"] = name  # the reactor made this dict for this read
 
 
