@@ -211,7 +211,7 @@ async def test_what_cannot_be_connected() -> None:
         address = served.address
     with pytest.raises(ConnectionRefusedError):
         await open_connection(*address, header=HEADER)
-    with pytest.raises(TypeError, match="bytes-like object"):
+    with pytest.raises(TypeError, match="expected a bytes-like object, got str"):
         await open_connection(*address, header="PROXY UNKNOWN\r\n")
     with pytest.raises(ValueError, match="server_hostname: must be given with ssl and no host"):
         await open_connection(header=HEADER, ssl=contexts()[1])
