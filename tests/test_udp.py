@@ -430,7 +430,7 @@ def test_a_million_sources(caplog):
             for number in range(count):
                 datagram[16:20] = number.to_bytes(4, "big")
                 receiver.datagram_received(bytes(datagram), address)
-                most = max(most, len(receiver.flows))
+                most = max(most, receiver.flows.count)
             receiver.datagram_received(bytes(datagram) + b"query", address)
             assert sock.recv(100) == b"re: query"
         assert size // 2 < most <= size
@@ -449,7 +449,7 @@ def test_a_client_that_is_forgotten(serve):
         forgotten = threading.Event()
 
         def look() -> None:
-            if endpoint.transport._receiver.flows:
+            if endpoint.transport._receiver.flows.count:
                 endpoint.loop.call_later(0.01, look)
             else:
                 forgotten.set()
@@ -463,7 +463,6 @@ def test_a_client_that_is_forgotten(serve):
         assert "no balancer is known for 198.51.100.1:56324" in str(error)
         endpoint.call(lambda: endpoint.transport.sendto(b"later", client))
         assert sock.recv(100) == b"later"
-        assert endpoint.call(lambda: endpoint.transport._receiver._timer) is None
 
 
 def test_what_was_kept_back_is_told_after_a_while(serve, caplog):

@@ -92,6 +92,7 @@ class Receiver(asyncio.DatagramProtocol):
     """What the loop's transport talks to, in front of the application's protocol."""
 
     transport: Transport
+    _timer: asyncio.TimerHandle
 
     def __init__(
         self,
@@ -106,24 +107,23 @@ class Receiver(asyncio.DatagramProtocol):
         self.flows = flows
         self._seconds = seconds
         self._is_simple = is_simple
+        self._receive = listener.receive
         self._family = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_full = False
+        self._was_full = False
         policy = listener.policy
         self.takes_plain = policy.untrusted == "passthrough" or policy.header == "optional"
 
     def connection_made(self, transport: Any) -> None:
         self._family = transport.get_extra_info("socket").family
         self.transport = Transport(transport, self)
+        self._watch()
         self.protocol.connection_made(self.transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        if self._timer is None:
-            self._watch()
         if self._is_simple:
             handshake = self._receive_simple(data, addr)
         else:
-            handshake = self.listener.receive(self, self._family, addr, data)
+            handshake = self._receive(self, self._family, addr, data)
         header = handshake.header
         if header is None:
             self._receive_without_header(handshake, data)
@@ -131,12 +131,13 @@ class Receiver(asyncio.DatagramProtocol):
         source = handshake.source
         # The path of a UNIX client is no address that a datagram could be sent to.
         client = Client(source if isinstance(source, tuple) else addr)
-        client.header = header
-        client.balancer = addr
+        client.__dict__ = {"header": header, "balancer": addr}  # both at once: half the time
         if self._is_simple:
             client.reply_header = data[: _simple.SIZE]
-        if not self.flows.remember(client):
-            self._say_full()
+        flows = self.flows
+        flows[client] = client
+        if len(flows) >= flows.most:
+            self._make_room()
         self.protocol.datagram_received(handshake.trailing_data, client)
 
     def _receive_without_header(self, handshake: Handshake, data: bytes) -> None:
@@ -166,20 +167,18 @@ class Receiver(asyncio.DatagramProtocol):
         """Never without being asked: a datagram does not wait."""
 
     def _watch(self) -> None:
-        """The one timer runs while there is something to forget, or to tell the operator."""
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
-        self._is_full = False
-        self.listener.sweep()
+        """Forgets, and tells the operator what the log kept back."""
+        self._was_full = False
         self.flows.age()
-        if self.flows or self.listener.delay is not None:
-            self._watch()
+        self.listener.sweep()
+        self._watch()
 
-    def _say_full(self) -> None:
-        if not self._is_full:
-            self._is_full = True
+    def _make_room(self) -> None:
+        if not self.flows.make_room() and not self._was_full:
+            self._was_full = True
             logger.warning(
                 "more clients than max_flows within flow_timeout (%g s): those that have been "
                 "silent longest are forgotten, and sendto() with their plain address fails: raise "
@@ -197,8 +196,7 @@ class Receiver(asyncio.DatagramProtocol):
         self.protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self.listener.close()
         self.protocol.connection_lost(exc)
 
