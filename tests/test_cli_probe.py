@@ -70,7 +70,7 @@ def probe(capsys, target: str, *options: str) -> tuple[list[str], str]:
 
 def ask(capsys, answers, *options: str) -> tuple[dict[str, str], str]:
     if SILENT in answers.values():
-        options = (*options, "--timeout", "0.2")
+        options = (*options, "--timeout", "0.4")
     with scripted(answering(answers)) as server:
         verdicts, meaning = probe(capsys, server.target, *options)
     return dict(zip(CASES, verdicts)), meaning

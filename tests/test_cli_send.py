@@ -47,7 +47,7 @@ def refusing(connection: socket.socket) -> bytes:
 def resetting(connection: socket.socket) -> bytes:
     received = until_request(connection)
     connection.sendall(b"half")
-    time.sleep(0.1)  # the answer is read before the reset throws it away
+    time.sleep(0.5)  # the answer is read before the reset throws it away
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return received
 
@@ -142,7 +142,7 @@ def test_standard_input(capfdbinary, monkeypatch, tmp_path, size):
 def test_a_server_that_does_not_read_to_the_end(capfd, monkeypatch, tmp_path):
     def serve(connection: socket.socket) -> bytes:
         connection.sendall(b"220 no\r\n")
-        time.sleep(0.1)  # it is read before the reset throws it away
+        time.sleep(0.5)  # it is read before the reset throws it away
         return b""
 
     file = tmp_path / "input"
@@ -276,7 +276,8 @@ def test_no_tls_there(capfd):
 )
 def test_no_answer(capfd, serve, message):
     with scripted(serve) as server:
-        seen = broken(capfd, server.target, "--local", "--get", "/", "--timeout", "0.2")
+        timeout = "0.2" if serve is silent else "10"
+        seen = broken(capfd, server.target, "--local", "--get", "/", "--timeout", timeout)
     assert seen == message.format(server.target, server.target)
 
 

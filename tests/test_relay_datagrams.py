@@ -184,8 +184,8 @@ def test_silent_flows_end(start, upstream, client):
 
 
 def test_a_flow_that_is_used_does_not_end(start, upstream, client):
-    relay = start(upstream, flow_timeout=0.4)
-    for _ in range(8):
+    relay = start(upstream, flow_timeout=1.0)
+    for _ in range(15):
         client.sendto(b"query", relay.address)
         upstream.recv(100)
         time.sleep(0.1)
@@ -207,7 +207,6 @@ def test_an_upstream_that_is_not_there(start, client):
 
 def test_an_upstream_that_cannot_be_reached(start, upstream, client, caplog):
     relay = start(upstream)
-    relay.relay.upstreams._upstreams[0] = Place("203.0.113.1\0", 1)
     relay.relay.upstreams._upstreams[0] = Place("255.255.255.255", 1)
     client.sendto(b"query", relay.address)
     deadline = time.monotonic() + TIMEOUT

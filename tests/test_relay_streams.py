@@ -272,6 +272,7 @@ def test_a_client_that_is_gone_before_the_upstream_answers(start):
                 deadline = time.monotonic() + TIMEOUT
                 while not relay.relay._connections:
                     assert time.monotonic() < deadline
+                    time.sleep(0.01)
                 relay.loop.call(relay.relay.abort_all)
                 assert relay.line().endswith("0 bytes sent, 0 received, T s, shutdown")
 
