@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PAIRS = 15
-T_95 = 1.761  # Student's t, one-sided 95 %, 14 degrees of freedom
+T_95 = 1.761  # Student's t, one-sided 95 %, for the 15 pairs
 HEADER = build(("198.51.100.1", 56324), ("203.0.113.1", 443))
 PING = b"ping"
 HTTP = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
