@@ -129,6 +129,7 @@ def test_row_5_local_is_always_accepted(api: Api) -> None:
     chain = tlv(0xEA, b"\1vpce-1") + tlv(4, bytes(9))
     assert api.parse(v2(0x20, 0x11, chain)).tlvs == (TLV(0xEA, b"\1vpce-1"),)
     assert api.parse(v2(0x20, 0x11, chain + b"\0")).tlvs == ()
+    assert api.parse(v2(0x20, 0x11, tlv(0xEA, bytes(258)))).tlvs == (TLV(0xEA, bytes(258)),)
     assert api.parse(v2(0x20, 0x11, tlv(3, b"\1\2\3\4") + b"\0")).checksum is None
     good = v2(0x20, 0x11, CRC + chain, checksum=True)
     assert api.parse(good).checksum == int.from_bytes(good[19:23], "big")
