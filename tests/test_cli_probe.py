@@ -202,6 +202,31 @@ def test_tls(capsys):
     assert set(verdicts) == {"answered", "refused"}
 
 
+def test_no_tls_there(capsys):
+    def serve(connection: socket.socket) -> bytes:
+        received = connection.recv(1)
+        if received:
+            connection.sendall(BAD.encode())
+            until_end(connection)
+        return received
+
+    with scripted(serve) as server:
+        assert main(["probe", server.target, "--tls"]) == 0
+    assert capsys.readouterr().out.count("refused   TLS failed: ") == len(CASES)
+
+
+def test_tls_that_is_broken_off(capsys):
+    def serve(connection: socket.socket) -> bytes:
+        received = connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return received
+
+    with scripted(serve) as server:
+        verdicts, meaning = probe(capsys, server.target, "--tls")
+    assert set(verdicts) == {"refused"}
+    assert meaning.startswith("It refuses all of these from here: ")
+
+
 def test_tls_that_does_not_answer(capsys):
     with scripted(until_end) as server:
         verdicts, meaning = probe(capsys, server.target, "--tls", "--timeout", "0.1")

@@ -27,8 +27,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 TIMEOUT = 20.0
 
 
-def answering(connection: socket.socket) -> bytes:
+def answering(connection: socket.socket, after: float = 0.0) -> bytes:
     received = until_request(connection)
+    time.sleep(after)
     connection.sendall(ANSWER)
     return received
 
@@ -209,7 +210,7 @@ def behind_the_header(authority):
         while len(header) < len(build(CLIENT, SERVER)):
             header += connection.recv(1)
         with context.wrap_socket(connection, server_side=True) as secured:
-            return header + answering(secured)
+            return header + answering(secured, after=0.3)  # when all was sent
 
     return serve
 

@@ -167,10 +167,10 @@ def _answer(
                 return _receive(secured)
         except ssl.SSLError as error:
             return Answer(b"", f"TLS failed: {error.reason or 'no TLS'}", "")
-        except ConnectionError:
-            return Answer(b"", "reset", "")
         except socket.timeout:
             return Answer(b"", "", "")
+        except OSError:  # or "not connected", if it is gone before TLS begins
+            return Answer(b"", "reset", "")
 
 
 def _receive(connection: socket.socket) -> Answer:
