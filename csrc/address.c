@@ -16,18 +16,24 @@ static const uint8_t HEX[256] = {
 static uint32_t read_group(fpp_view text, uint32_t at, uint32_t *value)
 {
     uint32_t bytes = fpp_text4(text, at);
-    uint8_t digit[4] = {HEX[bytes & 0xFF], HEX[bytes >> 8 & 0xFF], HEX[bytes >> 16 & 0xFF],
-                        HEX[bytes >> 24]};
-    uint32_t count = 0;
-    *value = 0;
-    if (digit[0] & digit[1] & digit[2] & digit[3] & HEX_MARK) {
-        *value = (digit[0] & 0xFu) << 12 | (digit[1] & 0xFu) << 8 | (digit[2] & 0xFu) << 4 |
-                 (digit[3] & 0xFu);
+    uint32_t first = HEX[bytes & 0xFF];
+    uint32_t second = HEX[bytes >> 8 & 0xFF];
+    uint32_t third = HEX[bytes >> 16 & 0xFF];
+    uint32_t fourth = HEX[bytes >> 24];
+    if (first & second & third & fourth & HEX_MARK) {
+        *value = (first & 0xF) << 12 | (second & 0xF) << 8 | (third & 0xF) << 4 | (fourth & 0xF);
         return 4;
     }
-    for (; digit[count] & HEX_MARK; count++) /* one of the four is none */
-        *value = *value << 4 | (digit[count] & 0xFu);
-    return count;
+    *value = first & 0xF;
+    if (!(first & HEX_MARK))
+        return 0;
+    if (!(second & HEX_MARK))
+        return 1;
+    *value = *value << 4 | (second & 0xF);
+    if (!(third & HEX_MARK))
+        return 2;
+    *value = *value << 4 | (third & 0xF);
+    return 3;
 }
 
 /* Moves what stands behind "::" to the end; the gap must be of one group or more. */
@@ -54,6 +60,10 @@ uint32_t fpp_ipv6_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV6_SIZE
         end += 2;
         group_must_follow = 0;
     }
+    /*@ loop invariant filled <= FPP_IPV6_SIZE && filled % 2 == 0;
+        loop invariant (gap == NO_GAP || gap <= filled);
+        loop assigns filled, gap, end, group_must_follow, address[0 .. FPP_IPV6_SIZE - 1];
+        loop variant FPP_IPV6_SIZE - filled; */
     while (filled < FPP_IPV6_SIZE) {
         uint32_t value;
         uint32_t digits = read_group(text, end, &value);
@@ -106,6 +116,9 @@ static size_t format_octet(char out[4], uint32_t octet)
                     ('0' | '0' << 8 | '0' << 16 | (uint32_t)'.' << 24);
     uint32_t digits = 1u + (octet > 9) + (octet > 99);
     text >>= 8 * (3 - digits);
+    /*@ loop invariant i <= 4;
+        loop assigns i, out[0 .. 3];
+        loop variant 4 - i; */
     for (uint32_t i = 0; i < 4; i++)
         out[i] = (char)(text >> (8 * i) & 0xFF);
     return digits;
@@ -114,6 +127,9 @@ static size_t format_octet(char out[4], uint32_t octet)
 static size_t format_ipv4(char out[FPP_IPV4_SIZE * 4], const uint8_t *address)
 {
     size_t size = 0;
+    /*@ loop invariant i <= FPP_IPV4_SIZE && 2 * i <= size <= 4 * i;
+        loop assigns i, size, out[0 .. FPP_IPV4_SIZE * 4 - 1];
+        loop variant FPP_IPV4_SIZE - i; */
     for (uint32_t i = 0; i < FPP_IPV4_SIZE; i++)
         size += format_octet(out + size, address[i]) + 1;
     return size - 1; /* the last dot is not part of it */
@@ -136,6 +152,9 @@ static size_t format_group(char out[4], uint32_t text, uint32_t group)
 {
     uint32_t digits = 1u + (group > 0xF) + (group > 0xFF) + (group > 0xFFF);
     text >>= 8 * (4 - digits);
+    /*@ loop invariant i <= 4;
+        loop assigns i, out[0 .. 3];
+        loop variant 4 - i; */
     for (uint32_t i = 0; i < 4; i++)
         out[i] = (char)(text >> (8 * i) & 0xFF);
     return digits;
@@ -146,6 +165,9 @@ static size_t format_group(char out[4], uint32_t text, uint32_t group)
 static uint32_t longest_run(const uint16_t groups[GROUPS], uint32_t *start)
 {
     uint32_t best = 0;
+    /*@ loop invariant i <= GROUPS && run <= i && *start + best <= i;
+        loop assigns i, run, best, *start;
+        loop variant GROUPS - i; */
     for (uint32_t i = 0, run = 0; i < GROUPS; i++) {
         run = groups[i] == 0 ? run + 1 : 0;
         if (run > best) {
@@ -161,6 +183,9 @@ static size_t format_groups(char *out, const uint32_t *texts, const uint16_t *gr
                             uint32_t count)
 {
     size_t size = 0;
+    /*@ loop invariant i <= count && 2 * i <= size <= 5 * i;
+        loop assigns i, size, out[0 .. 5 * count - 1];
+        loop variant count - i; */
     for (uint32_t i = 0; i < count; i++) {
         size += format_group(out + size, texts[i], groups[i]);
         out[size++] = ':';
@@ -178,10 +203,16 @@ static size_t format_ipv6(char *out, const uint8_t *address)
         memcpy(out, "::ffff:", 7);
         return 7 + format_ipv4(out + 7, address + sizeof MAPPED);
     }
+    /*@ loop invariant i <= GROUPS;
+        loop assigns i, zeros, groups[0 .. GROUPS - 1];
+        loop variant GROUPS - i; */
     for (uint32_t i = 0; i < GROUPS; i++) {
         groups[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
         zeros |= (uint32_t)(groups[i] == 0) << i;
     }
+    /*@ loop invariant i <= GROUPS && i % 2 == 0;
+        loop assigns i, texts[0 .. GROUPS - 1];
+        loop variant GROUPS - i; */
     for (uint32_t i = 0; i < GROUPS; i += 2) {
         uint64_t pair = hex_digits(address + 2 * i);
         texts[i] = (uint32_t)pair;

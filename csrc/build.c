@@ -1,11 +1,17 @@
 /* Headers written: the v1 line (2.1) and the v2 block (2.2). */
 #include "core.h"
 
-enum { V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE };
+enum {
+    V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE,
+    CHECKSUM_TLV_SIZE = FPP_TLV_HEAD_SIZE + FPP_CRC32C_SIZE
+};
 
 static size_t put_port(char *out, uint32_t port)
 {
     uint32_t digits = 1u + (port > 9) + (port > 99) + (port > 999) + (port > 9999);
+    /*@ loop invariant i <= digits;
+        loop assigns i, port, out[0 .. digits - 1];
+        loop variant i; */
     for (uint32_t i = digits; i > 0; port /= 10)
         out[--i] = (char)('0' + port % 10);
     return digits;
@@ -94,19 +100,39 @@ static size_t put_tlv(uint8_t *out, uint8_t type, const uint8_t *value, uint16_t
     return FPP_TLV_HEAD_SIZE + (size_t)length;
 }
 
-/* The size of the TLVs, with *checksums told; SIZE_MAX for those that a receiver must refuse. */
-static size_t tlv_size(const fpp_tlv_in *tlvs, size_t count, size_t *checksums)
+/* The size of the TLVs, and where in them the value of the checksum is, with *checksum left 0 where
+ * there is none; SIZE_MAX for those that a receiver must refuse. */
+static size_t measure_tlvs(const fpp_tlv_in *tlvs, size_t count, size_t *checksum)
 {
     size_t size = 0;
+    /*@ loop invariant i <= count && size == size_of_tlvs(tlvs, i) <= FPP_TLV_MAX_SIZE;
+        loop invariant each_within(tlvs, i, size);
+        loop invariant *checksum == 0 || *checksum + FPP_CRC32C_SIZE <= size;
+        loop assigns i, size, *checksum;
+        loop variant count - i; */
     for (size_t i = 0; i < count; i++) {
-        size += FPP_TLV_HEAD_SIZE + (size_t)tlvs[i].length;
-        *checksums += tlvs[i].type == FPP_TLV_CRC32C;
-        if (size > FPP_TLV_MAX_SIZE || *checksums > 1 ||
-            (tlvs[i].type == FPP_TLV_CRC32C && tlvs[i].length != FPP_CRC32C_SIZE) ||
+        size_t value = size + FPP_TLV_HEAD_SIZE;
+        size = value + tlvs[i].length;
+        if (size > FPP_TLV_MAX_SIZE ||
             (tlvs[i].type == FPP_TLV_UNIQUE_ID && tlvs[i].length > FPP_UNIQUE_ID_MAX_SIZE))
             return SIZE_MAX;
+        if (tlvs[i].type == FPP_TLV_CRC32C) {
+            if (*checksum != 0 || tlvs[i].length != FPP_CRC32C_SIZE)
+                return SIZE_MAX;
+            *checksum = value;
+        }
     }
     return size;
+}
+
+static void put_tlvs(uint8_t *out, const fpp_tlv_in *tlvs, size_t count)
+{
+    size_t size = 0;
+    /*@ loop invariant i <= count && size == size_of_tlvs(tlvs, i);
+        loop assigns i, size, out[0 .. size_of_tlvs(tlvs, count) - 1];
+        loop variant count - i; */
+    for (size_t i = 0; i < count; i++)
+        size += put_tlv(out + size, tlvs[i].type, tlvs[i].value, tlvs[i].length);
 }
 
 /* "Initialize the checksum field to '0's; calculate; put the resultant value into the field". */
@@ -123,39 +149,34 @@ static size_t build_v2(uint8_t *out, size_t capacity, const fpp_header *header,
 {
     static const uint8_t SIGNATURE[FPP_SIGNATURE_V2_SIZE] = FPP_SIGNATURE_V2_BYTES;
     static const uint8_t ZEROS[FPP_CRC32C_SIZE];
-    size_t checksums = 0;
-    size_t block = fpp_block_size(header->family);
-    size_t behind = tlv_size(tlvs, count, &checksums);
-    int added = (flags & FPP_BUILD_CHECKSUM) && checksums == 0;
+    size_t checksum = 0;
+    size_t chain = FPP_V2_HEAD_SIZE + fpp_block_size(header->family);
+    size_t given = measure_tlvs(tlvs, count, &checksum);
     if (header->command > FPP_COMMAND_PROXY || header->family > FPP_FAMILY_UNIX ||
-        header->transport > FPP_TRANSPORT_DGRAM || behind == SIZE_MAX ||
+        header->transport > FPP_TRANSPORT_DGRAM || given == SIZE_MAX ||
         header->source_path.length > FPP_UNIX_PATH_SIZE ||
         header->destination_path.length > FPP_UNIX_PATH_SIZE)
         return 0;
-    size_t length = block + behind + (added ? FPP_TLV_HEAD_SIZE + FPP_CRC32C_SIZE : 0);
-    if (length > FPP_TLV_MAX_SIZE)
+    size_t added = (flags & FPP_BUILD_CHECKSUM) && checksum == 0 ? CHECKSUM_TLV_SIZE : 0;
+    size_t size = chain + added + given;
+    if (size > FPP_MAX_SIZE)
         return 0;
-    if (FPP_V2_HEAD_SIZE + length > capacity)
-        return FPP_V2_HEAD_SIZE + length;
+    if (size > capacity)
+        return size;
 
     memcpy(out, SIGNATURE, FPP_SIGNATURE_V2_SIZE);
     out[12] = (uint8_t)(0x20 | header->command);
     out[13] = (uint8_t)(header->family << 4 | header->transport);
-    put_u16(out + 14, (uint32_t)length);
+    put_u16(out + 14, (uint32_t)(size - FPP_V2_HEAD_SIZE));
     put_block(out + FPP_V2_HEAD_SIZE, header, data);
-
-    uint8_t *at = out + FPP_V2_HEAD_SIZE + block;
-    uint8_t *checksum = added ? at + FPP_TLV_HEAD_SIZE : NULL;
-    if (added)
-        at += put_tlv(at, FPP_TLV_CRC32C, ZEROS, FPP_CRC32C_SIZE);
-    for (size_t i = 0; i < count; i++) {
-        if (tlvs[i].type == FPP_TLV_CRC32C && (flags & FPP_BUILD_CHECKSUM))
-            checksum = at + FPP_TLV_HEAD_SIZE;
-        at += put_tlv(at, tlvs[i].type, tlvs[i].value, tlvs[i].length);
+    if (added > 0) {
+        put_tlv(out + chain, FPP_TLV_CRC32C, ZEROS, FPP_CRC32C_SIZE);
+        checksum = FPP_TLV_HEAD_SIZE;
     }
-    if (checksum != NULL)
-        put_checksum(out, FPP_V2_HEAD_SIZE + length, checksum);
-    return FPP_V2_HEAD_SIZE + length;
+    put_tlvs(out + chain + added, tlvs, count);
+    if (flags & FPP_BUILD_CHECKSUM)
+        put_checksum(out, size, out + chain + checksum);
+    return size;
 }
 
 size_t fpp_build(uint8_t *out, size_t capacity, const fpp_header *header, const uint8_t *data,

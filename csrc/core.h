@@ -76,6 +76,9 @@ static inline uint32_t fpp_equal16(const uint8_t text[16], uint8_t byte)
 
 static inline void fpp_store16(uint8_t out[16], uint64_t low, uint64_t high)
 {
+    /*@ loop invariant i <= 8;
+        loop assigns i, out[0 .. 15];
+        loop variant 8 - i; */
     for (uint32_t i = 0; i < 8; i++) {
         out[i] = (uint8_t)(low >> (8 * i));
         out[8 + i] = (uint8_t)(high >> (8 * i));
@@ -90,6 +93,8 @@ static inline uint32_t fpp_first_mark(uint32_t marks)
     return (uint32_t)__builtin_ctz(marks);
 #else
     uint32_t at = 0;
+    /*@ loop unroll 32;
+        loop assigns at; */
     while ((marks >> at & 1) == 0)
         at++;
     return at;

@@ -51,6 +51,9 @@ uint32_t fpp_crc32c_by_table(uint32_t crc, const uint8_t *data, size_t length)
 {
     static const uint32_t TABLE[256] = FPP_CRC32C_TABLE;
     crc = ~crc;
+    /*@ loop invariant i <= length;
+        loop assigns i, crc;
+        loop variant length - i; */
     for (size_t i = 0; i < length; i++)
         crc = crc >> 8 ^ TABLE[(crc ^ data[i]) & 0xFF];
     return ~crc;

@@ -71,6 +71,9 @@ static inline uint64_t fpp_text8(fpp_view view, uint32_t offset)
 {
     if (view.length < 8) {
         uint64_t text = 0;
+        /*@ loop invariant i == 0 || offset + i <= view.length;
+            loop assigns i, text;
+            loop variant view.length - i; */
         for (uint32_t i = 0; fpp_has(view, offset, i + 1); i++)
             text |= (uint64_t)fpp_u8(view, offset + i) << (8 * i);
         return text;

@@ -63,6 +63,9 @@ static void make_plain(fpp_network *network)
     uint32_t size = network->family == FPP_FAMILY_INET ? FPP_IPV4_SIZE : FPP_IPV6_SIZE;
     if (network->prefix > 8 * size)
         network->prefix = (uint8_t)(8 * size);
+    /*@ loop invariant i <= FPP_IPV6_SIZE;
+        loop assigns i, network->address[0 .. FPP_IPV6_SIZE - 1];
+        loop variant FPP_IPV6_SIZE - i; */
     for (uint32_t i = 0; i < FPP_IPV6_SIZE; i++) {
         uint32_t kept = network->prefix > 8 * i ? network->prefix - 8 * i : 0;
         uint32_t mask = kept >= 8 ? 0xFF : 0xFF00u >> kept;
@@ -83,10 +86,19 @@ static int comes_before(const fpp_network *left, const fpp_network *right)
  * list of networks could be. */
 static void sort_networks(fpp_network *networks, size_t count)
 {
+    /*@ loop invariant gap <= count;
+        loop assigns gap, networks[0 .. count - 1];
+        loop variant gap; */
     for (size_t gap = count / 2; gap > 0; gap /= 2)
+        /*@ loop invariant gap <= i;
+            loop assigns i, networks[0 .. count - 1];
+            loop variant count - i; */
         for (size_t i = gap; i < count; i++) {
             fpp_network moved = networks[i];
             size_t to = i;
+            /*@ loop invariant to <= i;
+                loop assigns to, networks[0 .. count - 1];
+                loop variant to; */
             for (; to >= gap && comes_before(&moved, &networks[to - gap]); to -= gap)
                 networks[to] = networks[to - gap];
             networks[to] = moved;
@@ -100,12 +112,18 @@ enum { WINDOW = FPP_NETWORKS_ROOM - 1 };
 static inline size_t count_starts(const uint32_t *starts, size_t count, uint32_t number)
 {
     size_t from = 0;
+    /*@ loop invariant from + count <= \at(count, Pre) && count >= 0;
+        loop assigns from, count;
+        loop variant count; */
     while (count > WINDOW) {
         size_t half = count / 2;
         from += starts[from + half] <= number ? half : 0;
         count -= half;
     }
     uint32_t found = 0;
+    /*@ loop invariant i <= WINDOW && found <= i;
+        loop assigns i, found;
+        loop variant WINDOW - i; */
     for (size_t i = 0; i < WINDOW; i++)
         found += starts[from + i] <= number;
     return from + found;
@@ -115,21 +133,36 @@ void fpp_order_networks(fpp_networks *out, fpp_network *networks, size_t count, 
 {
     size_t kept = 0;
     size_t inet = 0;
+    /*@ loop invariant i <= count;
+        loop assigns i, networks[0 .. count - 1];
+        loop variant count - i; */
     for (size_t i = 0; i < count; i++)
         make_plain(&networks[i]);
     sort_networks(networks, count);
+    /*@ loop invariant kept <= i <= count;
+        loop assigns i, kept, networks[0 .. count - 1];
+        loop variant count - i; */
     for (size_t i = 0; i < count; i++) /* two networks have nothing in common, or one holds all */
         if (kept == 0 || !network_holds(&networks[kept - 1], position_of(&networks[i])))
             networks[kept++] = networks[i];
+    /*@ loop invariant inet <= kept;
+        loop assigns inet;
+        loop variant kept - inet; */
     while (inet < kept && networks[inet].family == FPP_FAMILY_INET)
         inet++;
     uint32_t *starts = room;
     uint32_t *ends = room + inet + WINDOW;
     ends[0] = 0;
+    /*@ loop invariant i <= inet;
+        loop assigns i, starts[0 .. inet - 1], ends[1 .. inet];
+        loop variant inet - i; */
     for (size_t i = 0; i < inet; i++) {
         starts[i] = number4(networks[i].address);
-        ends[i + 1] = starts[i] | (uint32_t)((uint64_t)UINT32_MAX >> networks[i].prefix);
+        ends[i + 1] = starts[i] | ~(uint32_t)(leading(networks[i].prefix) >> 32);
     }
+    /*@ loop invariant i <= WINDOW;
+        loop assigns i, starts[inet .. inet + WINDOW - 1];
+        loop variant WINDOW - i; */
     for (size_t i = 0; i < WINDOW; i++)
         starts[inet + i] = UINT32_MAX;
     *out = (fpp_networks){networks, starts, ends, kept, inet};
@@ -151,6 +184,11 @@ static int in_inet6(const fpp_networks *networks, const uint8_t *address)
     size_t count = networks->count - networks->inet;
     if (count == 0)
         return 0;
+    /*@ loop invariant 1 <= count <= networks->count - networks->inet;
+        loop invariant \exists integer k; networks->inet <= k <= networks->count - count &&
+                                          found == networks->networks + k;
+        loop assigns found, count;
+        loop variant count; */
     while (count > 1) {
         size_t half = count / 2;
         found += is_before(wanted, position_of(&found[half])) ? 0 : half;

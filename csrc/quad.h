@@ -6,19 +6,27 @@
 
 /* The longest dotted quad has 15 bytes, so its end is seen in 16. Where a text has not four ends of
  * numbers there, the missing ones are behind it. */
-enum { FPP_QUAD_SIZE = 16, FPP_ENDS_BEHIND = 0xF << FPP_QUAD_SIZE };
+enum { FPP_QUAD_SIZE = 16 };
+#define FPP_ENDS_BEHIND (UINT32_MAX << FPP_QUAD_SIZE)
 
-/* Where each number starts, and where the last one ends. */
+/* Where each number starts, and where a fifth one would. */
 typedef struct {
-    uint32_t start[FPP_IPV4_SIZE];
-    uint32_t end;
+    uint32_t start[FPP_IPV4_SIZE + 1];
 } fpp_quad;
 
-static inline uint32_t fpp_next_end(uint32_t *ends)
+/* Where the number behind the next end starts. */
+static inline uint32_t fpp_next_start(uint32_t *ends)
 {
     uint32_t end = fpp_first_mark(*ends);
     *ends &= *ends - 1;
-    return end;
+    return end + 1;
+}
+
+/* Whether from one start to the next there is room for one to three digits and a dot. */
+static inline int fpp_is_number(uint32_t start, uint32_t next)
+{
+    uint32_t size = next - start;
+    return size >= 2 && size <= 4;
 }
 
 /* Four numbers of one to three digits, dots between them, no heading zero. All bytes are judged at
@@ -29,25 +37,28 @@ static inline int fpp_split_quad(const uint8_t text[FPP_QUAD_SIZE], fpp_quad *ou
     uint32_t all = fpp_non_digits16(text) | FPP_ENDS_BEHIND;
     uint32_t rest = all;
     out->start[0] = 0;
-    out->start[1] = fpp_next_end(&rest) + 1;
-    out->start[2] = fpp_next_end(&rest) + 1;
-    out->start[3] = fpp_next_end(&rest) + 1;
-    out->end = fpp_next_end(&rest);
-    uint32_t inside = (1u << out->end) - 1;
-    uint32_t starts = (all << 1 | 1) & (inside << 1 | 1);
-    uint32_t digits = ~all & inside;
-    uint32_t no_dot = all & inside & ~fpp_equal16(text, '.');
+    out->start[1] = fpp_next_start(&rest);
+    out->start[2] = fpp_next_start(&rest);
+    out->start[3] = fpp_next_start(&rest);
+    out->start[4] = fpp_next_start(&rest);
+    if (!fpp_is_number(out->start[0], out->start[1]) ||
+        !fpp_is_number(out->start[1], out->start[2]) ||
+        !fpp_is_number(out->start[2], out->start[3]) ||
+        !fpp_is_number(out->start[3], out->start[4]))
+        return 0;
+    uint32_t inside = (1u << (out->start[4] - 1)) - 1;
+    uint32_t starts = all << 1 | 1;
+    uint32_t no_dot = all & ~fpp_equal16(text, '.');
     uint32_t heading_zero = starts & fpp_equal16(text, '0') & ~(all >> 1);
-    uint32_t four_digits = digits & digits >> 1 & digits >> 2 & digits >> 3;
-    uint32_t empty = starts & all;
-    return (no_dot | heading_zero | four_digits | empty | out->end >> 4) == 0;
+    return ((no_dot | heading_zero) & inside) == 0;
 }
 
 /* The digits of a number, its last in the highest of four bytes, with zeros in front. */
-static inline uint64_t fpp_digits_of(const uint8_t *text, uint32_t start, uint32_t next)
+static inline uint64_t fpp_digits_of(const uint8_t text[FPP_QUAD_SIZE], uint32_t start,
+                                     uint32_t next)
 {
     uint64_t digits = fpp_load4(text + start) ^ 0x30303030u;
-    return digits << (8 * (4 + start - next)) & 0xFFFFFFFFu;
+    return digits << (8 * (5 + start - next)) & 0xFFFFFFFFu;
 }
 
 /* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the
@@ -65,17 +76,17 @@ static inline uint32_t fpp_read_quad(const uint8_t text[FPP_QUAD_SIZE],
     fpp_quad q;
     if (!fpp_split_quad(text, &q))
         return 0;
-    uint64_t first = fpp_weigh(fpp_digits_of(text, q.start[0], q.start[1] - 1) |
-                               fpp_digits_of(text, q.start[1], q.start[2] - 1) << 32);
-    uint64_t second = fpp_weigh(fpp_digits_of(text, q.start[2], q.start[3] - 1) |
-                                fpp_digits_of(text, q.start[3], q.end) << 32);
+    uint64_t first = fpp_weigh(fpp_digits_of(text, q.start[0], q.start[1]) |
+                               fpp_digits_of(text, q.start[1], q.start[2]) << 32);
+    uint64_t second = fpp_weigh(fpp_digits_of(text, q.start[2], q.start[3]) |
+                                fpp_digits_of(text, q.start[3], q.start[4]) << 32);
     if (((first | second) & 0xFF000000FF000000u) != 0)
         return 0;
     address[0] = (uint8_t)(first >> 16);
     address[1] = (uint8_t)(first >> 48);
     address[2] = (uint8_t)(second >> 16);
     address[3] = (uint8_t)(second >> 48);
-    return q.end;
+    return q.start[4] - 1;
 }
 
 /* Text at offset at; the number of bytes read, or 0. */

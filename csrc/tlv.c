@@ -23,6 +23,10 @@ static int chain_is_whole(const uint8_t *data, fpp_span rest)
 {
     fpp_tlv tlv;
     int found;
+    /*@ loop invariant rest.offset + rest.length == \at(rest.offset + rest.length, Pre);
+        loop invariant rest.length <= \at(rest.length, Pre);
+        loop assigns found, rest, tlv;
+        loop variant rest.length; */
     do
         found = fpp_tlv_next(data, &rest, &tlv);
     while (found > 0);
@@ -69,6 +73,10 @@ int fpp_tlv_check(fpp_view header, uint32_t from, fpp_error *why)
     uint32_t checksum = 0;
     fpp_tlv tlv;
     int found;
+    /*@ loop invariant rest.offset + rest.length == header.length;
+        loop invariant checksum == 0 || checksum + FPP_CRC32C_SIZE <= rest.offset;
+        loop assigns found, rest, tlv, checksum, *why;
+        loop variant rest.length; */
     while ((found = fpp_tlv_next(header.data, &rest, &tlv)) > 0) {
         int status = check_tlv(&tlv, &checksum, why);
         if (status != FPP_STATUS_OK)

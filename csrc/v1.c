@@ -14,6 +14,9 @@ static inline uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
 {
     uint32_t value = 0;
     uint32_t digits = 0;
+    /*@ loop invariant digits <= 5;
+        loop assigns digits, value;
+        loop variant 5 - digits; */
     while (digits < 5) {
         uint32_t digit = (uint32_t)fpp_text(line, at + digits) - '0';
         if (digit > 9)
@@ -78,34 +81,36 @@ static int is_unknown(fpp_view line)
 
 /* OK and *size where a whole line is there. "The receiver must not tolerate a single CR or LF
  * character to end the line", so outside UNKNOWN one of them settles the matter at once. */
-static int judge_line(fpp_view input, int unknown, uint32_t *size, fpp_error *why)
+static int judge_line(fpp_view line, int unknown, uint32_t *size, fpp_error *why)
 {
-    uint32_t limit = input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE;
-    uint32_t lf = fpp_find(input, PROTOCOL_OFFSET, limit, '\n');
+    uint32_t lf = fpp_find(line, PROTOCOL_OFFSET, line.length, '\n');
     if (unknown) {
-        while (lf < limit && fpp_u8(input, lf - 1) != '\r')
-            lf = fpp_find(input, lf + 1, limit, '\n');
+        /*@ loop invariant PROTOCOL_OFFSET <= lf <= line.length || lf == line.length;
+            loop assigns lf;
+            loop variant line.length - lf; */
+        while (lf < line.length && fpp_u8(line, lf - 1) != '\r')
+            lf = fpp_find(line, lf + 1, line.length, '\n');
     } else {
-        uint32_t cr = fpp_find(input, PROTOCOL_OFFSET, lf, '\r');
+        uint32_t cr = fpp_find(line, PROTOCOL_OFFSET, lf, '\r');
         if (cr + 1 < lf)
             return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, cr + 1);
-        if (cr == lf && lf < limit)
+        if (cr == lf && lf < line.length)
             return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, lf);
     }
     *size = lf + 1;
-    if (lf < limit)
+    if (lf < line.length)
         return FPP_STATUS_OK;
-    if (limit == FPP_V1_MAX_SIZE)
+    if (line.length == FPP_V1_MAX_SIZE)
         return fpp_fault(why, FPP_STATUS_V1_TOO_LONG, FPP_V1_MAX_SIZE - 1);
-    uint32_t needed = limit + (fpp_u8(input, limit - 1) == '\r' ? 1 : 2);
+    uint32_t needed = line.length + (fpp_u8(line, line.length - 1) == '\r' ? 1 : 2);
     if (needed > FPP_V1_MAX_SIZE)
         needed = FPP_V1_MAX_SIZE;
     return fpp_incomplete(why, needed > FPP_V1_MIN_SIZE ? needed : FPP_V1_MIN_SIZE);
 }
 
-static int parse_unknown(fpp_view input, fpp_header *out, fpp_error *why)
+static int parse_unknown(fpp_view line, fpp_header *out, fpp_error *why)
 {
-    int status = judge_line(input, 1, &out->size, why);
+    int status = judge_line(line, 1, &out->size, why);
     out->tlvs.offset = out->size;
     return status;
 }
@@ -113,21 +118,21 @@ static int parse_unknown(fpp_view input, fpp_header *out, fpp_error *why)
 /* Nearly every line is right, so it is read before its end is looked for; only where that fails
  * does it matter whether the line is whole (2.1: "the receiver must wait for the CRLF sequence
  * before starting to decode the addresses"). */
-static int parse_addresses(fpp_view input, fpp_header *out, fpp_error *why)
+static int parse_addresses(fpp_view line, fpp_header *out, fpp_error *why)
 {
     fpp_error field;
-    int status = read_fields(input, out, &field);
-    if (status == FPP_STATUS_OK && out->size <= FPP_V1_MAX_SIZE) {
+    int status = read_fields(line, out, &field);
+    if (status == FPP_STATUS_OK) {
         out->tlvs.offset = out->size;
         return FPP_STATUS_OK;
     }
     uint32_t size;
-    int line = judge_line(input, 0, &size, why);
-    if (line == FPP_STATUS_OK) {
+    int judged = judge_line(line, 0, &size, why);
+    if (judged == FPP_STATUS_OK) {
         *why = field;
         return status;
     }
-    return line;
+    return judged;
 }
 
 int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
@@ -135,5 +140,7 @@ int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
     if (input.length > SPACE_OFFSET && fpp_u8(input, SPACE_OFFSET) != ' ')
         return fpp_fault(why, FPP_STATUS_V1_SPACE, SPACE_OFFSET);
     *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY};
-    return is_unknown(input) ? parse_unknown(input, out, why) : parse_addresses(input, out, why);
+    fpp_view line = {input.data, /* "107 bytes"; what is behind cannot belong to it */
+                     input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE};
+    return is_unknown(line) ? parse_unknown(line, out, why) : parse_addresses(line, out, why);
 }

@@ -45,6 +45,9 @@ static fpp_span read_path(fpp_view header, uint32_t offset)
         path.length = fpp_find(header, offset, offset + FPP_UNIX_PATH_SIZE, 0) - offset;
     } else {
         path.length = FPP_UNIX_PATH_SIZE;
+        /*@ loop invariant path.length <= FPP_UNIX_PATH_SIZE;
+            loop assigns path.length;
+            loop variant path.length; */
         while (path.length > 0 && fpp_u8(header, offset + path.length - 1) == 0)
             path.length--;
     }
@@ -61,7 +64,8 @@ static inline void read_inet(fpp_view header, uint32_t size, fpp_header *out)
 
 static int finish(fpp_view header, uint32_t from, fpp_header *out, fpp_error *why)
 {
-    out->tlvs = (fpp_span){from, header.length - from};
+    out->tlvs.offset = from;
+    out->tlvs.length = header.length - from;
     return from < header.length ? fpp_tlv_check(header, from, why) : FPP_STATUS_OK;
 }
 
@@ -96,18 +100,14 @@ int fpp_v2_parse(fpp_view input, uint32_t max_size, fpp_header *out, fpp_error *
                         .command = found.command,
                         .family = found.family,
                         .transport = found.transport};
-    switch (found.family) {
-    case FPP_FAMILY_INET:
+    if (found.family == FPP_FAMILY_INET) {
         read_inet(header, FPP_IPV4_SIZE, out);
-        break;
-    case FPP_FAMILY_INET6:
+    } else if (found.family == FPP_FAMILY_INET6) {
         read_inet(header, FPP_IPV6_SIZE, out);
-        break;
-    case FPP_FAMILY_UNIX:
+    } else if (found.family == FPP_FAMILY_UNIX) {
         out->source_path = read_path(header, BLOCK_OFFSET);
         out->destination_path = read_path(header, BLOCK_OFFSET + FPP_UNIX_PATH_SIZE);
-        break;
-    default:
+    } else {
         return finish_without_addresses(header, out, why);
     }
     return finish(header, BLOCK_OFFSET + fpp_block_size(found.family), out, why);
