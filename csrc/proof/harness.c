@@ -1,213 +1,108 @@
-/* The core as Frama-C's Eva sees it: every function that reads foreign bytes, on any bytes, in
- * buffers exactly as long as they are said to be. "run" analyses each of the functions below that
- * has no static in front, with the lengths FROM to TO. The assumptions are in README.md.
- *
- * Two kinds of buffer make "exactly as long" precise, though Eva relates no two variables:
- * - of a single length: an allocation of that size, so nothing on either side may be touched;
- * - of a range of lengths: the bytes end where an array ends, so nothing behind may be touched.
- *   In front of them nothing can be: offsets are unsigned and only ever added.
- */
+/* Every function of the API, called with anything that its contract allows: what "run" analyses.
+ * Lengths and contents are unknown, and memory ends where its length says. What is admitted here,
+ * not proved, is what calloc promises. */
 #include <stdlib.h>
 
 #include "__fc_builtin.h"
-#include "core.h"
+#include "core.c"
 
-/* The chain of TLVs is left out while the rest of the parser is analysed, and analysed for itself
- * with just what is required here. */
-#ifdef TLVS_BY_CONTRACT
-/*@ requires \valid_read(header.data + (0 .. header.length - 1));
-    requires \initialized(header.data + (0 .. header.length - 1));
-    requires from <= header.length <= 65551;
-    assigns \result \from from, header.length, header.data[0 .. header.length - 1]; */
-int fpp_tlv_whole(fpp_view header, uint32_t from);
+enum { MOST_TLVS = 2, MOST_NETWORKS = 1000 };
 
-/*@ requires \valid_read(header.data + (0 .. header.length - 1));
-    requires \initialized(header.data + (0 .. header.length - 1));
-    requires from <= header.length <= 65551;
-    requires \valid(why);
-    assigns \result, *why \from from, header.length, header.data[0 .. header.length - 1]; */
-int fpp_tlv_check(fpp_view header, uint32_t from, fpp_error *why);
-#endif
-
-/* One translation unit, as in the extension: an inline function is one function. */
-#include "address.c"
-#include "build.c"
-#include "crc32c.c"
-#include "networks.c"
-#include "parse.c"
-#include "tlv.c"
-#include "v1.c"
-#include "v2.c"
-
-typedef void subject(const uint8_t *data, uint32_t length);
-
-static uint8_t room[FPP_MAX_SIZE];
-
-static void *unknown(void *at, size_t size)
+/* "run" has it inlined, so it needs no contract. */
+static void *buffer(size_t size)
 {
-    Frama_C_make_unknown(at, size);
-    return at;
+    char *data = calloc(size, 1);
+    //@ admit \valid(data + (0 .. size - 1));
+    Frama_C_make_unknown(data, size);
+    return data;
 }
 
-static void try_each(subject *try)
+/*@ requires holds(data, value);
+    assigns \nothing; */
+static void open_ssl(const uint8_t *data, fpp_span value)
 {
-    /*@ loop unroll TO - FROM + 1; */
-    for (uint32_t length = FROM; length <= TO; length++) {
-        uint8_t *data = malloc(length);
-        try(unknown(data, length), length);
-        free(data);
-    }
-}
-
-static void try_range(subject *try)
-{
-    uint32_t length = Frama_C_interval(FROM, TO);
-    unknown(room, sizeof room);
-    try(room + sizeof room - length, length);
-}
-
-static void any_parse(const uint8_t *data, uint32_t length)
-{
-    fpp_header header;
-    fpp_error why;
-    uint32_t max_size = Frama_C_interval(FPP_V2_HEAD_SIZE, FPP_MAX_SIZE);
-    fpp_detect(data, length);
-    fpp_parse(data, length, max_size, &header, &why);
-}
-
-void parse_each(void)
-{
-    try_each(any_parse);
-}
-
-void parse_range(void)
-{
-    try_range(any_parse);
-}
-
-/* What fpp_parse does with a header that has a chain of TLVs, wherever it begins. */
-static void any_check_chain(const uint8_t *data, uint32_t length)
-{
-    fpp_view header = {data, length};
-    fpp_error why;
-    uint32_t from = Frama_C_interval(0, (int)length);
-    fpp_tlv_whole(header, from);
-    fpp_tlv_check(header, from, &why);
-}
-
-void check_chain_each(void)
-{
-    try_each(any_check_chain);
-}
-
-void check_chain_range(void)
-{
-    try_range(any_check_chain);
-}
-
-/* What a caller does with the TLVs: takes them one by one, and opens any as SSL. */
-static void any_walk_chain(const uint8_t *data, uint32_t length)
-{
-    uint32_t from = Frama_C_interval(0, (int)length);
-    fpp_span rest = {from, length - from};
     fpp_tlv tlv;
     fpp_ssl ssl;
-    while (fpp_tlv_next(data, &rest, &tlv) > 0)
-        if (fpp_ssl_open(data, tlv.value, &ssl))
-            while (fpp_tlv_next(data, &ssl.tlvs, &tlv) > 0)
-                continue;
+    if (fpp_ssl_open(data, value, &ssl))
+        /*@ loop invariant holds(data, ssl.tlvs);
+            loop assigns ssl.tlvs, tlv; */
+        while (fpp_tlv_next(data, &ssl.tlvs, &tlv) > 0)
+            continue;
 }
 
-void walk_chain_each(void)
+/*@ requires holds(data, tlvs);
+    assigns \nothing; */
+static void walk_tlvs(const uint8_t *data, fpp_span tlvs)
 {
-    try_each(any_walk_chain);
+    fpp_tlv tlv;
+    /*@ loop invariant holds(data, tlvs);
+        loop assigns tlvs, tlv; */
+    while (fpp_tlv_next(data, &tlvs, &tlv) > 0)
+        open_ssl(data, tlv.value);
 }
 
-void walk_chain_range(void)
+static void detect_and_parse(void)
 {
-    try_range(any_walk_chain);
-}
-
-static void any_read_address(const uint8_t *text, uint32_t length)
-{
-    uint8_t address[FPP_IPV6_SIZE];
-    fpp_read_address(address, FPP_FAMILY_INET, (const char *)text, length);
-    fpp_read_address(address, FPP_FAMILY_INET6, (const char *)text, length);
-}
-
-void read_address_each(void)
-{
-    try_each(any_read_address);
-}
-
-void read_address_range(void)
-{
-    try_range(any_read_address);
-}
-
-void format_address(void)
-{
-    char text[FPP_ADDRESS_TEXT_SIZE];
-    uint8_t inet[FPP_IPV4_SIZE];
-    uint8_t inet6[FPP_IPV6_SIZE];
-    fpp_format_address(text, FPP_FAMILY_INET, unknown(inet, sizeof inet));
-    fpp_format_address(text, FPP_FAMILY_INET6, unknown(inet6, sizeof inet6));
-}
-
-/* A v1 line into every capacity. */
-static void any_build_line(const uint8_t *out, uint32_t capacity)
-{
+    size_t length = Frama_C_size_t_interval(0, SIZE_MAX / 2);
+    uint8_t *data = buffer(length);
+    uint32_t max_size = Frama_C_unsigned_int_interval(0, UINT32_MAX);
     fpp_header header;
-    unknown(&header, sizeof header);
-    header.version = 1;
-    fpp_build((uint8_t *)out, capacity, &header, NULL, NULL, 0, 0);
+    fpp_error why;
+    fpp_detect(data, length);
+    if (fpp_parse(data, length, max_size, &header, &why) == FPP_STATUS_OK)
+        walk_tlvs(data, header.tlvs);
 }
 
-void build_line_each(void)
+static void read_and_format_address(void)
 {
-    try_each(any_build_line);
+    size_t length = Frama_C_size_t_interval(0, SIZE_MAX / 2);
+    char *text = buffer(length);
+    uint8_t address[FPP_IPV6_SIZE] = {0};
+    char out[FPP_ADDRESS_TEXT_SIZE];
+    int family = Frama_C_interval(INT32_MIN, INT32_MAX);
+    fpp_read_address(address, family, text, length);
+    Frama_C_make_unknown((char *)address, sizeof address);
+    fpp_format_address(out, family, address);
 }
 
-/* A v2 header with one TLV of any type before an empty one, into exactly size bytes. */
-static void any_build_block(uint8_t family, const uint8_t *paths, uint32_t length, size_t size,
-                            unsigned flags)
+static void build(void)
 {
-    fpp_header header;
-    fpp_tlv_in tlvs[2];
-    uint8_t *value = malloc(length);
-    uint8_t *out = malloc(size);
-    unknown(&header, sizeof header);
-    header.version = 2;
-    header.family = family;
+    size_t capacity = Frama_C_size_t_interval(0, SIZE_MAX / 2);
+    uint8_t *out = buffer(capacity);
+    uint8_t *paths = buffer(2 * FPP_UNIX_PATH_SIZE);
+    fpp_tlv_in tlvs[MOST_TLVS];
+    fpp_header header = {0};
+    size_t count = Frama_C_size_t_interval(0, MOST_TLVS);
+    unsigned flags = Frama_C_unsigned_int_interval(0, UINT32_MAX);
+    Frama_C_make_unknown((char *)&header, sizeof header);
     header.source_path.offset = 0;
     header.destination_path.offset = FPP_UNIX_PATH_SIZE;
-    unknown(tlvs, sizeof tlvs);
-    tlvs[0].length = (uint16_t)length;
-    tlvs[0].value = unknown(value, length);
-    tlvs[1].length = 0;
-    tlvs[1].value = NULL;
-    fpp_build(out, size, &header, paths, tlvs, 2, flags);
-    free(out);
-    free(value);
+    for (size_t i = 0; i < MOST_TLVS; i++) {
+        tlvs[i].type = Frama_C_unsigned_char_interval(0, UINT8_MAX);
+        tlvs[i].length = Frama_C_unsigned_short_interval(0, UINT16_MAX);
+        tlvs[i].value = buffer(tlvs[i].length);
+    }
+    fpp_build(out, capacity, &header, paths, tlvs, count, flags);
 }
 
-/* Every family and one that does not exist; room for all of it, with a checksum added, for one
- * byte less, and for the head alone. */
-void build_block_each(void)
+static void order_and_search_networks(void)
 {
-    enum { TLVS = 2 * FPP_TLV_HEAD_SIZE, CHECKSUM = FPP_TLV_HEAD_SIZE + FPP_CRC32C_SIZE };
-    uint8_t paths[2 * FPP_UNIX_PATH_SIZE];
-    unknown(paths, sizeof paths);
-    /*@ loop unroll TO - FROM + 1; */
-    for (uint32_t length = FROM; length <= TO; length++)
-        /*@ loop unroll FPP_FAMILY_UNIX + 2; */
-        for (uint8_t family = 0; family <= FPP_FAMILY_UNIX + 1; family++) {
-            size_t size = FPP_V2_HEAD_SIZE + fpp_block_size(family) + TLVS + length;
-            any_build_block(family, paths, length, FPP_V2_HEAD_SIZE, 0);
-            any_build_block(family, paths, length, size, 0);
-            any_build_block(family, paths, length, size - 1, 0);
-            any_build_block(family, paths, length, size, FPP_BUILD_CHECKSUM);
-            any_build_block(family, paths, length, size + CHECKSUM, FPP_BUILD_CHECKSUM);
-            any_build_block(family, paths, length, size + CHECKSUM - 1, FPP_BUILD_CHECKSUM);
-        }
+    size_t count = Frama_C_size_t_interval(0, MOST_NETWORKS);
+    fpp_network *networks = buffer(count * sizeof *networks);
+    uint32_t *room = buffer((2 * count + FPP_NETWORKS_ROOM) * sizeof *room);
+    uint8_t *address = buffer(FPP_IPV6_SIZE);
+    int family = Frama_C_interval(INT32_MIN, INT32_MAX);
+    fpp_networks ordered;
+    fpp_order_networks(&ordered, networks, count, room);
+    fpp_in_networks(&ordered, family, address);
+}
+
+int main(void)
+{
+    detect_and_parse();
+    read_and_format_address();
+    build();
+    order_and_search_networks();
+    fpp_crc32c_kind();
+    return 0;
 }
