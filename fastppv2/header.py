@@ -18,11 +18,14 @@ from fastppv2._spec import (
     TLVType,
     Transport,
 )
+from fastppv2.errors import view_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NamedTuple, TypeVar, Union
+
+    from typing_extensions import Buffer
 
     # What the socket module would have said: (host, port), a UNIX path (str) or abstract name
     # (bytes), or None where the header carries no addresses.
@@ -320,3 +323,8 @@ class Header(metaclass=ABCMeta):
         from fastppv2._backend import unpickle
 
         return unpickle, (self.raw,)
+
+
+def to_send(header: Header | Buffer) -> bytes:
+    """A Header as it was received, or what ``build`` made."""
+    return header.raw if isinstance(header, Header) else bytes(view_of(header))

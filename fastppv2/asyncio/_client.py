@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastppv2.asyncio._connect import introduce
 from fastppv2.asyncio._tls import Securing, check_context, hand_over
-from fastppv2.errors import view_of
-from fastppv2.header import Header
+from fastppv2.header import to_send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fastppv2.header import Header
 
 _TLS_OPTIONS = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
@@ -76,7 +77,7 @@ async def create_connection(
     ``header``: what ``build`` made, or a Header, which is sent as it was received. All else as the
     loop takes it.
     """
-    data = header.raw if isinstance(header, Header) else bytes(view_of(header))
+    data = to_send(header)
     of_tls = _of_tls(host, ssl, server_hostname, options) if ssl else None
     sender = _Sender(data, protocol_factory, of_tls)
     connect = asyncio.get_running_loop().create_connection

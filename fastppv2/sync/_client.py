@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import ssl as tls
 
-from fastppv2.header import Header
+from fastppv2.header import to_send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from fastppv2.header import Header
 
 
 def create_connection(
@@ -26,7 +28,7 @@ def create_connection(
     context, for TLS behind the header, with ``server_hostname`` or else the address's host as the
     name to verify. ``options`` are those of ``socket.create_connection``.
     """
-    data = header.raw if isinstance(header, Header) else bytes(memoryview(header))
+    data = to_send(header)
     connection = socket.create_connection(address, **options)
     try:
         connection.sendall(data)

@@ -8,10 +8,12 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from fastppv2.header import Header
+from fastppv2.header import to_send
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
+
+    from fastppv2.header import Header
 
 
 class _SendingFactory(Factory):
@@ -62,5 +64,5 @@ def client_endpoint(endpoint: Any, *, header: Header | bytes) -> Any:
     ``header``: what ``build`` made, or a Header, which is sent as it was received. It is inside TLS
     if the endpoint does TLS; before it with ``wrapClientTLS(options, client_endpoint(...))``.
     """
-    data = header.raw if isinstance(header, Header) else bytes(memoryview(header))
+    data = to_send(header)
     return _ClientEndpoint(endpoint, data)
