@@ -1,6 +1,6 @@
 """What one backend says, all say: value, exception type, offset, needed and message.
 
-``FASTPPV2_DIFFERENTIAL`` sets how many inputs are drawn (1,000,000 before a release).
+``DIFFERENTIAL_INPUTS`` sets how many inputs are drawn (1,000,000 before a release).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from make import V2
 from fastppv2 import Header, InvalidHeaderError, ProxyProtocolError
 from fastppv2._spec import EXPECTED
 
-COUNT = int(os.environ.get("FASTPPV2_DIFFERENTIAL", "40000"))
+COUNT = int(os.environ.get("DIFFERENTIAL_INPUTS", "40000"))
 CHUNK = 20000
 REPRESENTATIVE = 40000
 
@@ -114,7 +114,7 @@ pieces_of_headers = st.one_of(
 )
 
 
-@settings(max_examples=int(os.environ.get("FASTPPV2_EXAMPLES", "1000")), deadline=None)
+@settings(max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "1000")), deadline=None)
 @given(data=st.lists(pieces_of_headers, max_size=5).map(b"".join))
 def test_hypothesis(apis: list[Api], data: bytes) -> None:
     results = [outcome(api, data, 65551) for api in apis]

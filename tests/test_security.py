@@ -221,7 +221,7 @@ def networks_and_peers(draw: random.Random) -> tuple[list[str], Any, bool]:
     return [network, "2001:db8::/32"], (texts[1], 1), named
 
 
-@settings(max_examples=int(os.environ.get("FASTPPV2_EXAMPLES", "3000")), deadline=None)
+@settings(max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "3000")), deadline=None)
 @given(seed=st.integers(0, 2**62))
 def test_any_combination(apis: list[Api], seed: int) -> None:
     draw = random.Random(seed)

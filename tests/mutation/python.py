@@ -26,7 +26,7 @@ from verdict import Mutant, report
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT = 60.0  # seconds; a mutant may loop for ever
 MEMORY = 2 << 30  # bytes; and take memory all the while
-EXAMPLES = {"FASTPPV2_EXAMPLES": "300", "FASTPPV2_DIFFERENTIAL": "4000"}
+EXAMPLES = {"HYPOTHESIS_EXAMPLES": "300", "DIFFERENTIAL_INPUTS": "4000"}
 
 # The tests of each module: those that kill most in little time, and for what is left all others.
 BYTES = (
