@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import struct
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 
@@ -434,17 +434,15 @@ def test_connections_that_are_left_are_waited_for(start):
         relay = start(listener.getsockname())
         with relay.connect() as client:
             server, _ = listener.accept()
-            closing = threading.Thread(target=lambda: relay.loop.run(relay.relay.close(TIMEOUT)))
-            closing.start()
-            time.sleep(0.05)
-            assert closing.is_alive()
+            closing = asyncio.run_coroutine_threadsafe(relay.relay.close(TIMEOUT), relay.loop.loop)
+            relay.loop.call(lambda: None)  # behind its first step
+            assert not closing.done()
             with pytest.raises(ConnectionRefusedError):
                 relay.connect()
             with server:
                 server.sendall(b"the last word")
             assert until_end(client) == b"the last word"
-        closing.join(TIMEOUT)
-        assert not closing.is_alive()
+        closing.result(TIMEOUT)
         assert relay.line().endswith("13 received, T s, ok")
 
 
