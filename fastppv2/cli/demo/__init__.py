@@ -21,7 +21,7 @@ Start a small balancer on this machine, and a web page behind it that shows the 
 out of the PROXY header, the header byte by byte, and what becomes of other headers, good and bad.
 It prints the address to open, and a line for each request; refusals are on standard error."""
 
-_PORT = 8000
+_PORT = 8080  # not that of uvicorn and gunicorn, which README starts next
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
