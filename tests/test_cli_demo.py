@@ -253,7 +253,7 @@ def test_the_command(tmp_path, number):
     ("options", "reason"),
     [
         ([], "Address already in use"),
-        (["--host", "203.0.113.1"], "Cannot assign requested address"),
+        (["--host", "203.0.113.1"], ""),  # asyncio words it in its own way from Python 3.13 on
         (["--host", "no.such.invalid"], ""),
     ],
 )
