@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.headers import COUNT
+
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = "bench/results"
 LIMIT = 1.02
@@ -66,7 +68,7 @@ def count(site: Path, name: str, passes: int) -> int:
 
 
 def per_header(site: Path, name: str) -> float:
-    return (count(site, name, 3) - count(site, name, 1)) / (2 * 4096)
+    return (count(site, name, 3) - count(site, name, 1)) / (2 * COUNT)
 
 
 def install(tree: Path, site: Path) -> Path:

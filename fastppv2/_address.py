@@ -17,7 +17,7 @@ _ZEROS = bytes.maketrans(b"123456789abcdef", b"9" * 15)
 _DIGITS = bytes.maketrans(b"0123456789abcdef:", b"9" * 16 + b"0")
 _ZERO_GROUPS = ":0000:0000"
 _RUNS = tuple([":0000" * groups for groups in range(6, 1, -1)])
-_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
+MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 
 
 def read_ipv4(text: bytes) -> bytes | None:
@@ -120,8 +120,8 @@ def format_ipv6(address: bytes) -> str:
     """RFC 5952 text of 16 packed bytes: dotted only for ``::ffff:0:0/96``."""
     text = ":" + address.hex(":", 2)
     if ":0" in text:
-        if address.startswith(_MAPPED):
-            return "::ffff:" + format_ipv4(address[len(_MAPPED) :])
+        if address.startswith(MAPPED):
+            return "::ffff:" + format_ipv4(address[len(MAPPED) :])
         if _ZERO_GROUPS in text:
             text = _compress(text)
         # Leading zeros of a group (4.1), of which it has at most three.

@@ -6,7 +6,7 @@ stands for, in networks as in peers, so no IPv6 network holds it.
 
 from __future__ import annotations
 
-from fastppv2._address import format_ipv4, format_ipv6, read_ipv4, read_ipv6
+from fastppv2._address import MAPPED, format_ipv4, format_ipv6, read_ipv4, read_ipv6
 from fastppv2._spec import IPV4_SIZE, IPV6_SIZE
 
 TYPE_CHECKING = False
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     Network = tuple[bytes, int]  # the packed first address, and the number of bits of the prefix
 
-_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
-_MAPPED_BITS = 8 * len(_MAPPED)
+_MAPPED_BITS = 8 * len(MAPPED)
 _IPV4_BITS = 8 * IPV4_SIZE
 _EXAMPLES = "10.0.0.0/8, 192.0.2.7, 2001:db8::/32 or unix"
 
@@ -37,7 +36,7 @@ def read_host(host: str) -> bytes | None:
 
 
 def _unmapped(address: bytes) -> bytes:
-    return address[len(_MAPPED) :] if address.startswith(_MAPPED) else address
+    return address[len(MAPPED) :] if address.startswith(MAPPED) else address
 
 
 def read_network(text: str) -> Network:
@@ -49,7 +48,7 @@ def read_network(text: str) -> Network:
         raise ValueError(f"{text!a} is no IP address or network (names are not resolved): {_LIKE}")
     bits = 8 * len(address)
     prefix = _read_prefix(digits, bits, text) if slash else bits
-    if address.startswith(_MAPPED) and bits > _IPV4_BITS:
+    if address.startswith(MAPPED) and bits > _IPV4_BITS:
         address = _unmapped(address)
         if prefix < _MAPPED_BITS:
             raise ValueError(_mapped_error(text, format_ipv4(address), prefix))

@@ -33,6 +33,18 @@ def text_of(peername: object) -> str:
     return "unknown peer" if peername is None else ascii(peername)[:_SHOWN]
 
 
+def host_and_port(text: str) -> tuple[str, str] | None:
+    """The other way round, brackets left out; None where they do not go with the host.
+
+    Without a colon all of it is the port, for the caller to judge, as are both parts.
+    """
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed != (":" in host):
+        return None
+    return (host[1:-1] if bracketed else host), port
+
+
 def network_of(address: bytes | None) -> str:
     """The /24 or /64 that the address is in: peers whose refusals share a line in the log."""
     if address is None:

@@ -223,6 +223,14 @@ class Policy:
         return _restore, (self._values(),)
 
 
+def policy_of(server: object) -> Policy:
+    """The attribute of a server that a mixin reads; TypeError names the class that lacks it."""
+    policy = getattr(server, "policy", None)
+    if not isinstance(policy, Policy):
+        raise TypeError(f"{type(server).__name__}.policy: expected a Policy, got {policy!r}")
+    return policy
+
+
 def _restore(values: tuple[Any, ...]) -> Policy:
     return Policy(**dict(zip(SETTINGS, values)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from fastppv2._networks import read_host
+from fastppv2._peer import host_and_port
 from fastppv2.policy import SETTINGS, Policy
 
 TYPE_CHECKING = False
@@ -143,13 +144,9 @@ _LISTEN_LIKE = ":8080, 192.0.2.1:8080, [::1]:9000 or the path of a UNIX socket"
 def _listener(entry: str) -> Listen:
     if "/" in entry:
         return entry
-    host, colon, digits = entry.rpartition(":")
-    address = None
-    if host:
-        bracketed = host.startswith("[") and host.endswith("]")
-        address = read_host(host[1:-1] if bracketed else host)
-        if address is None or bracketed != (":" in host):
-            colon = ""
-    if not colon or not (digits.isascii() and digits.isdigit()) or int(digits) > 0xFFFF:
+    host, digits = host_and_port(entry) or ("", "")
+    address = read_host(host) if host else None
+    named = ":" in entry and (not host or address is not None)
+    if not named or not (digits.isascii() and digits.isdigit()) or int(digits) > 0xFFFF:
         raise ValueError(f"{PREFIX}LISTEN: expected {_LISTEN_LIKE}, got {entry!r}")
     return address, int(digits)

@@ -8,6 +8,7 @@ import re
 import sys
 
 from fastppv2 import Command, TLVType, Transport, build, cloud
+from fastppv2._peer import host_and_port
 from fastppv2.cli.failure import CommandError
 
 TYPE_CHECKING = False
@@ -135,14 +136,13 @@ def build_header(arguments: argparse.Namespace, own: tuple[Any, Any] | None = No
 
 
 def _endpoint(name: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not _PORT.fullmatch(port) or bracketed != (":" in host):
+    host, port = host_and_port(text) or ("", "")
+    if not _PORT.fullmatch(port):
         raise ValueError(
             f"{name}: expected 192.0.2.1:443, or [2001:db8::1]:443, or a path with --unix, "
             f"got {text!a}"
         )
-    return host[1:-1] if bracketed else host, int(port)
+    return host, int(port)
 
 
 def _path(name: str, text: str) -> bytes:

@@ -6,6 +6,7 @@ import re
 import socket
 from typing import NamedTuple
 
+from fastppv2._peer import host_and_port
 from fastppv2.cli.failure import CommandError
 
 _PORT = re.compile("[1-9][0-9]{0,4}")
@@ -47,10 +48,9 @@ def parse_target(text: str) -> Target:
     """ValueError where the text is no address."""
     if "/" in text:
         return Target(text, 0)
-    host, _, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not host or not _PORT.fullmatch(port) or int(port) > 0xFFFF or bracketed != (":" in host):
+    host, port = host_and_port(text) or ("", "")
+    if not host or not _PORT.fullmatch(port) or int(port) > 0xFFFF:
         raise ValueError(
             f"expected HOST:PORT, [2001:db8::1]:443 or the path of a UNIX socket, got {text!a}"
         )
-    return Target(host[1:-1] if bracketed else host, int(port))
+    return Target(host, int(port))

@@ -26,6 +26,13 @@ def named(client: Any, header: Header | None, balancer: Any) -> Any:
     return Host(os.fsdecode(client), header, balancer)
 
 
+def unfold(environ: dict[str, Any]) -> None:
+    """Into a WSGI environ whose client is a ``named`` one comes the header."""
+    host = environ["REMOTE_ADDR"]
+    environ["fastppv2.header"] = getattr(host, "proxy_header", None)
+    environ["REMOTE_ADDR"] = host[:]
+
+
 class Listening(ListeningSocket):
     """Never blocks; silent peers are ended by the loop: ``call_later(seconds, function)``."""
 

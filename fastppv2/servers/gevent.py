@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gevent import Timeout, pywsgi, server  # type: ignore[import-untyped]
 
 from fastppv2.handshake import Listener, State
-from fastppv2.servers._listening import named
+from fastppv2.servers._listening import named, unfold
 
 if TYPE_CHECKING:
     from fastppv2._queue import Handshake
@@ -70,9 +70,7 @@ class _Waiting(NamedTuple):
 class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def get_environ(self) -> Any:
         environ = super().get_environ()
-        host = environ["REMOTE_ADDR"]
-        environ["fastppv2.header"] = getattr(host, "proxy_header", None)
-        environ["REMOTE_ADDR"] = host[:]
+        unfold(environ)
         return environ
 
 

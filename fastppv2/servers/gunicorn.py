@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers import base, gthread, sync  # type: ignore[import-untyped]
 
-from fastppv2.servers._listening import Listening
+from fastppv2.servers._listening import Listening, unfold
 from fastppv2.settings import Settings, from_environment
 
 _Worker: Any = base.Worker if TYPE_CHECKING else object
@@ -47,9 +47,7 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
         application = self.wsgi
 
         def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
-            host = environ["REMOTE_ADDR"]
-            environ["fastppv2.header"] = getattr(host, "proxy_header", None)
-            environ["REMOTE_ADDR"] = host[:]
+            unfold(environ)
             return application(environ, start_response)
 
         self.wsgi = wsgi

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.ioloop import IOLoop
 from tornado.tcpserver import TCPServer
 
-from fastppv2.policy import Policy
+from fastppv2.policy import policy_of
 from fastppv2.servers._listening import Listening
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
 
     from fastppv2.header import Header
+    from fastppv2.policy import Policy
 
 __all__ = ["ProxyServerMixin", "proxy_header"]
 
@@ -35,9 +36,7 @@ class ProxyServerMixin(TCPServer):
     policy: Policy
 
     def add_sockets(self, sockets: Iterable[socket]) -> None:
-        policy = getattr(self, "policy", None)
-        if not isinstance(policy, Policy):
-            raise TypeError(f"{type(self).__name__}.policy: expected a Policy, got {policy!r}")
+        policy = policy_of(self)
         call_later = IOLoop.current().call_later
         listening: list[Any] = [Listening(sock, policy, call_later) for sock in sockets]
         super().add_sockets(listening)

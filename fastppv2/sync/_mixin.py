@@ -6,13 +6,15 @@ import socket
 import ssl
 from socketserver import TCPServer
 
-from fastppv2.policy import Policy
+from fastppv2.policy import policy_of
 from fastppv2.sync._listening import ListeningSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from fastppv2.policy import Policy
 
 
 class ProxyServerMixin(TCPServer):
@@ -34,9 +36,7 @@ class ProxyServerMixin(TCPServer):
 
     def server_activate(self) -> None:
         """Without a policy nobody listens."""
-        policy = getattr(self, "policy", None)
-        if not isinstance(policy, Policy):
-            raise TypeError(f"{type(self).__name__}.policy: expected a Policy, got {policy!r}")
+        policy_of(self)
         super().server_activate()
 
     @property

@@ -29,7 +29,6 @@ typedef struct {
 
 verdict judge(const uint8_t *data, size_t length);
 int same_verdict(const verdict *left, const verdict *right);
-int same_header(const fpp_header *left, const fpp_header *right);
 
 /* A good header of exactly header->size bytes: whatever can be read out of it is in it. */
 void walk(const uint8_t *data, const fpp_header *header);

@@ -1,6 +1,7 @@
 /* The core's own test program: core VECTORS, the file that test_core.py writes. The last line says
  * how many checks passed and failed. */
 #include "core_test.h"
+#include "same.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,24 +59,6 @@ verdict judge(const uint8_t *data, size_t length)
     memset(&found, 0, sizeof found);
     found.status = fpp_parse(data, length, FPP_MAX_SIZE, &found.header, &found.why);
     return found;
-}
-
-static int same_span(fpp_span left, fpp_span right)
-{
-    return left.offset == right.offset && left.length == right.length;
-}
-
-int same_header(const fpp_header *left, const fpp_header *right)
-{
-    return left->size == right->size && left->version == right->version &&
-           left->command == right->command && left->family == right->family &&
-           left->transport == right->transport && left->source_port == right->source_port &&
-           left->destination_port == right->destination_port &&
-           memcmp(left->source, right->source, sizeof left->source) == 0 &&
-           memcmp(left->destination, right->destination, sizeof left->destination) == 0 &&
-           same_span(left->source_path, right->source_path) &&
-           same_span(left->destination_path, right->destination_path) &&
-           same_span(left->tlvs, right->tlvs);
 }
 
 int same_verdict(const verdict *left, const verdict *right)

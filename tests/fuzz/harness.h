@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/same.h"
 #include "core.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,25 +56,6 @@ static inline void *exactly(size_t size)
 static inline int is_inside(fpp_span span, uint32_t size)
 {
     return span.offset <= size && span.length <= size - span.offset;
-}
-
-static inline int same_span(fpp_span left, fpp_span right)
-{
-    return left.offset == right.offset && left.length == right.length;
-}
-
-/* Those of one header, wherever it lies. */
-static inline int same_header(const fpp_header *left, const fpp_header *right)
-{
-    return left->size == right->size && left->version == right->version &&
-           left->command == right->command && left->family == right->family &&
-           left->transport == right->transport && left->source_port == right->source_port &&
-           left->destination_port == right->destination_port &&
-           memcmp(left->source, right->source, sizeof left->source) == 0 &&
-           memcmp(left->destination, right->destination, sizeof left->destination) == 0 &&
-           same_span(left->source_path, right->source_path) &&
-           same_span(left->destination_path, right->destination_path) &&
-           same_span(left->tlvs, right->tlvs);
 }
 
 #endif
