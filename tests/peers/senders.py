@@ -1,25 +1,33 @@
-"""HAProxy and nginx as senders: what they put before a client's bytes, beside the truth."""
+"""Proxies as senders: what they put before a client's bytes, beside the truth."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack, contextmanager
+import sys
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from typing import NamedTuple
 
 from credentials import SERVER_NAME, Credentials, TLSClient
+from programs import Program
 from servers import (
+    APACHE_MODULES,
+    HTTP_REQUEST,
     IPV4,
     IPV6,
     MAPPED,
     TIMEOUT,
     Listener,
+    apache,
     authority,
+    caddy,
     haproxy,
     has_loopback,
     nginx,
+    receive_until,
     require_loopback,
     reserved_port,
+    varnish,
     version_of,
 )
 
@@ -71,6 +79,9 @@ class Sender:
         self._credentials = credentials
         self.arrival = cache(self._arrival)
 
+    def __contains__(self, option_and_host: tuple[str, str]) -> bool:
+        return option_and_host in self._frontends
+
     def _arrival(self, option: str, host: str, client: TLSClient | None = None) -> Arrival:
         """One connection to the frontend of that ``option`` and ``host``."""
         if host != UNIX:
@@ -107,6 +118,16 @@ class Sender:
             alpn = connection.selected_alpn_protocol()
             tls = TLS(version, cipher, alpn, connection.session_reused)
             return Arrival(received, connection.getsockname()[:2], address, tls)
+
+
+class HTTPSender(Sender):
+    """A proxy that takes nothing but requests, and changes them."""
+
+    def _exchange(self, connection: socket.socket) -> bytes:
+        connection.sendall(HTTP_REQUEST)
+        received = self._listener.receive_head(CHECK_REPLY)
+        receive_until(connection, b"")
+        return received
 
 
 @contextmanager
@@ -172,9 +193,11 @@ def haproxy_sender(directory: Path) -> Iterator[Sender]:
         yield Sender(listener, frontends, credentials)
 
 
-def _combinations(options: tuple[str, ...]) -> list[tuple[str, str]]:
-    hosts = [host for host in HOSTS if has_loopback(host)] + [UNIX]
-    return [(option, host) for option in options for host in hosts]
+def _combinations(
+    options: tuple[str, ...], hosts: tuple[str, ...] = HOSTS
+) -> list[tuple[str, str]]:
+    present = [host for host in hosts if has_loopback(host)] + [UNIX]
+    return [(option, host) for option in options for host in present]
 
 
 def _frontend(stack: ExitStack, path: Path, host: str) -> tuple[Address | str, str]:
@@ -230,4 +253,104 @@ def nginx_sender(directory: Path) -> Iterator[Sender]:
             )
             frontends[option, host] = address
         stack.enter_context(nginx(directory, stream=servers))
+        yield Sender(listener, frontends)
+
+
+VARNISH_OPTIONS = (".proxy_header = 1", ".proxy_header = 2")
+VARNISH = """\
+vcl 4.1;
+backend default {{ .host = "{host}"; .port = "{port}"; {option}; }}
+sub vcl_recv {{ return (pass); }}
+"""
+
+
+@contextmanager
+def varnish_sender(directory: Path) -> Iterator[Sender]:
+    """A Varnish for every option, which listens on every host."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        frontends: dict[tuple[str, str], Address | str] = {}
+        for option in VARNISH_OPTIONS:
+            place = directory / option[-1]
+            place.mkdir()
+            listens = []
+            for _, host in _combinations((option,), (IPV4, IPV6)):
+                frontends[option, host], listen = _frontend(stack, place / "listen.sock", host)
+                listens.append(listen.replace("unix:", ""))
+            host, port = listener.address
+            program = VARNISH.format(host=host, port=port, option=option)
+            stack.enter_context(varnish(place, program, listens))
+        yield HTTPSender(listener, frontends)
+
+
+CADDY_OPTIONS = ("proxy_protocol v1", "proxy_protocol v2")
+CADDY_SITE = """\
+http://{site} {{
+    bind {host}
+    reverse_proxy {server} {{
+        transport http {{
+            {option}
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def caddy_sender(directory: Path) -> Iterator[Sender]:
+    """Caddy with a site for every option and host."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        frontends: dict[tuple[str, str], Address | str] = {}
+        sites = ""
+        for option, host in _combinations(CADDY_OPTIONS, (IPV4, IPV6)):
+            path = directory / f"{len(frontends)}.sock"
+            address = frontends[option, host] = _frontend(stack, path, host)[0]
+            site, bind = (f":{address[1]}", host) if host != UNIX else ("", f"unix/{address}")
+            server = authority(*listener.address)
+            sites += CADDY_SITE.format(site=site, host=bind, server=server, option=option)
+        stack.enter_context(caddy(directory, sites))
+        yield HTTPSender(listener, frontends)
+
+
+APACHE_OPTION = "ProxyPass"
+APACHE = """\
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
+ProxyPass / http://{server}/
+"""
+
+
+@contextmanager
+def apache_sender(directory: Path) -> Iterator[Sender]:
+    """Apache, which listens on no UNIX socket."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        hosts = [host for host in (IPV4, IPV6) if has_loopback(host)]
+        addresses = [(host, stack.enter_context(reserved_port(host))) for host in hosts]
+        section = APACHE.format(modules=APACHE_MODULES, server=authority(*listener.address))
+        stack.enter_context(apache(directory, addresses, section))
+        yield HTTPSender(listener, {(APACHE_OPTION, a[0]): a for a in addresses})
+
+
+RELAY_OPTIONS = ("--send-proxy v1", "--send-proxy v2")
+
+
+@contextmanager
+def relay_sender(directory: Path) -> Iterator[Sender]:
+    """Our own relay, one for every option, which listens on every host."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        frontends: dict[tuple[str, str], Address | str] = {}
+        for option in RELAY_OPTIONS:
+            command = [sys.executable, "-m", "fastppv2", "relay", *option.split()]
+            command += ["--to", authority(*listener.address)]
+            combinations = _combinations((option,), (IPV4, IPV6))
+            for _, host in combinations:
+                path = directory / f"{len(frontends)}.sock"
+                frontends[option, host], listen = _frontend(stack, path, host)
+                command += ["--listen", listen.replace("unix:", "")]
+            program = Program(command, directory / f"{option[-1]}.log", 0)
+            stack.enter_context(closing(program))
+            program.wait_until_said("listening on ", len(combinations))
         yield Sender(listener, frontends)

@@ -9,16 +9,18 @@ import re
 import socket
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 import pytest
+from programs import Program
+from scripted import until_request
 from tools import require_tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     Address = tuple[str, int]
 
@@ -174,6 +176,71 @@ def nginx(directory: Path, *, http: str = "", stream: str = "") -> Iterator[None
             yield
 
 
+APACHE_MODULES = Path("/usr/lib/apache2/modules")
+APACHE_HEAD = """\
+ServerRoot {directory}
+ServerName localhost
+PidFile {directory}/apache.pid
+ErrorLog {directory}/error.log
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+"""
+
+
+@contextmanager
+def apache(directory: Path, addresses: Sequence[Address], section: str) -> Iterator[None]:
+    """Apache at these addresses, with what stands in its configuration besides."""
+    text = APACHE_HEAD.format(directory=directory, modules=APACHE_MODULES)
+    text += "".join([f"Listen {authority(*address)}\n" for address in addresses])
+    config = directory / "apache.conf"
+    config.write_text(text + section)
+    command = [require_tool("apache2"), "-f", config, "-DFOREGROUND"]
+    _, port = addresses[0]
+    with closing(Program(command, directory / "apache.log", port)) as program:
+        program.connect().close()  # it listens everywhere before it serves
+        yield
+
+
+@contextmanager
+def varnish(directory: Path, vcl: str, addresses: Sequence[str]) -> Iterator[None]:
+    """Varnish with this program, at addresses as its option ``-a`` has them."""
+    config = directory / "default.vcl"
+    config.write_text(vcl)
+    command = [
+        # -j: as who started it, for nobody else may read the directory
+        *(require_tool("varnishd"), "-j", "none", "-F", "-n", directory / "varnish"),
+        *("-f", config, "-s", "malloc,16m"),
+    ]
+    for address in addresses:
+        command += ["-a", address]
+    with closing(Program(command, directory / "varnish.log", 0)) as program:
+        program.wait_until_said("Child launched OK")
+        yield
+
+
+# Nothing is fetched, nothing is left behind.
+CADDY_HEAD = """\
+{{
+    admin off
+    auto_https off
+    persist_config off
+    {options}
+}}
+"""
+
+
+@contextmanager
+def caddy(directory: Path, sites: str, options: str = "") -> Iterator[None]:
+    """Caddy with these sites and global options."""
+    config = directory / "Caddyfile"
+    config.write_text(CADDY_HEAD.format(options=options) + sites)
+    command = [require_tool("caddy"), "run", "--config", config]
+    homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(directory))
+    with closing(Program(command, directory / "caddy.log", 0, env=homes)) as program:
+        program.wait_until_said("serving initial configuration")
+        yield
+
+
 def _stream_module() -> str:
     """Debian builds it as a file of its own; relative paths start at nginx's prefix."""
     if "--with-stream=dynamic" in _said_by("nginx", "-V"):
@@ -225,6 +292,16 @@ class Listener:
             received = receive_until(connection, ending)
             connection.sendall(reply)
         return received, peer[:2]
+
+    def receive_head(self, reply: bytes) -> bytes:
+        """What one connection brings up to the end of a request's head, or to its own."""
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.settimeout(TIMEOUT)
+            received = until_request(connection)
+            if received:
+                connection.sendall(reply)
+        return received
 
 
 def receive_until(connection: socket.socket, ending: bytes) -> bytes:
