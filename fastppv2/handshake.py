@@ -123,7 +123,10 @@ class Listener(Queue):
 
     @property
     def delay(self) -> float | None:
-        """Seconds until ``sweep`` is to be called; None while there is nothing to wait for."""
+        """Seconds until ``sweep`` is to be called; None while there is nothing to wait for.
+
+        Never more than a connection has that comes meanwhile.
+        """
         due = self._log.due
         oldest = self._oldest()
         if oldest is not None:
@@ -131,7 +134,8 @@ class Listener(Queue):
             due = end if due is None else min(due, end)
         if due is None:
             return None
-        return max(due - self._clock(), self._shortest / _SWEEPS_PER_TIMEOUT)
+        delay = min(due - self._clock(), self._shortest)
+        return max(delay, self._shortest / _SWEEPS_PER_TIMEOUT)
 
     def deadline(self, handshake: Handshake) -> float:
         """When ``sweep`` decides on that connection if nothing comes, by the clock."""

@@ -331,6 +331,16 @@ class TestTime:
         server.connect()
         assert server.listener.delay == 5.0
 
+    def test_the_log_alone_waits_no_longer_than_who_comes_next(self, api: Api) -> None:
+        server = Server(api)
+        for _ in range(2):
+            server.receive(HTTP)
+        assert server.listener.delay == 5.0
+        handshake = server.connect()
+        server.clock.now += 5.0
+        server.listener.sweep()
+        assert handshake.reason == "timeout"
+
     def test_each_is_ended_in_its_time(self, api: Api) -> None:
         server = Server(api, timeout=2.0)
         start = server.clock.now

@@ -327,6 +327,19 @@ def test_a_silent_peer_is_ended_while_accept_waits_for_ever(listen):
             pass
 
 
+def test_a_silent_peer_is_ended_though_the_log_waits_longer(listen):
+    server = listen(Policy("127.0.0.1", timeout=PATIENCE))
+    server.settimeout(None)
+    with running(lambda: server.accept()[0].close()):
+        for _ in range(2):
+            with connected(server.getsockname(), b"GET / HTTP/1.1\r\n") as wrong:
+                assert ended(wrong)
+        with connected(server.getsockname()) as silent:
+            assert ended(silent)
+        with connected(server.getsockname(), V2):
+            pass
+
+
 def test_a_silent_peer_is_ended_while_no_thread_knows_of_it(listen):
     """Another thread was waiting already when it came."""
     server = listen(Policy("127.0.0.1", timeout=PATIENCE))

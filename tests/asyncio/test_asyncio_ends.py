@@ -116,6 +116,18 @@ async def test_a_silent_peer_ends_at_its_time_and_no_later_one() -> None:
         assert served.counted() == {"accepted": 1, "timeout": 1}
 
 
+async def test_a_silent_peer_ends_at_its_time_though_the_log_waits_longer() -> None:
+    async with serve(policy=Policy(HOST, timeout=SOON)) as served:
+        for _ in range(2):
+            with Client(served.address) as client:
+                await client.send(HTTP)
+                assert await client.receive(1) == b""
+        await asyncio.sleep(2 * SOON)
+        with Client(served.address) as silent:
+            assert await silent.receive(1) == b""
+        assert served.counted() == {"missing": 2, "timeout": 1}
+
+
 async def test_one_byte_now_and_then_gains_no_time() -> None:
     async with serve(policy=Policy(HOST, timeout=SOON)) as served:
         with Client(served.address) as client:

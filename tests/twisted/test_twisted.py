@@ -322,6 +322,13 @@ def test_beyond_max_pending_the_one_that_waited_longest_is_ended(server: Server)
     assert server.counters("crowded")["refused"] == {"evicted": 1}
 
 
+def test_a_silent_peer_ends_at_its_time_though_the_log_waits_longer(server: Server) -> None:
+    for sent in (b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b""):
+        with server.open("hasty", sent) as connection:
+            assert connection.ends() == b""
+        time.sleep(2 * PAUSE)
+
+
 def test_the_timeout_is_over_with_the_header(server: Server) -> None:
     with server.open("hasty", V2) as connection:
         connection.said()
