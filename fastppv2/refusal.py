@@ -164,7 +164,7 @@ def timeout(policy: Policy, data: bytes) -> str:
         return f"a truncated PROXY header, {len(data)} bytes {within}: is the way to it that slow?"
     return (
         f"nothing came {within}: {_SENDER} AWS NLB sends the header with the client's first bytes: "
-        "where the server speaks first, set header_placement to on_first_ack there"
+        "where the server speaks first, ask AWS support for header_placement on_first_ack"
     )
 
 

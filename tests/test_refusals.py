@@ -30,7 +30,7 @@ UNTRUSTED = (
 )
 NLB = (
     f"{SENDER} AWS NLB sends the header with the client's first bytes: where the server speaks "
-    "first, set header_placement to on_first_ack there"
+    "first, ask AWS support for header_placement on_first_ack"
 )
 
 # What a trusted peer sends, under which settings, and what is said of it.
