@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from credentials import SERVER_NAME
 from programs import HOST, Program
+from quoted import adapted
 from servers import haproxy, reserved_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import Any
 
 HERE = Path(__file__).parent
@@ -46,6 +49,25 @@ def serving(directory: Path, *command: str, **env: str) -> Iterator[Program]:
         program = Program(words, directory / "log", port, env=env, cwd=directory)
         with closing(program):
             yield program
+
+
+def started(directory: Path, command: str, *options: str) -> AbstractContextManager[Program]:
+    """What a page's command starts; what servers have deprecated is none of ours."""
+    words = shlex.split(command)
+    settings = [word for word in words if word.startswith("FASTPPV2_")]
+    name, *arguments = words[len(settings) :]
+    env = {"PYTHONWARNINGS": "default", **dict(word.split("=", 1) for word in settings)}
+    return serving(directory, name, *options, *arguments, **env)
+
+
+def script(
+    directory: Path, text: str, port: str, **changes: str
+) -> AbstractContextManager[Program]:
+    """A page's program, which listens at ``port`` as it stands there."""
+    path = directory / "program.py"
+    changes = {port: "int(sys.argv[1])", **changes}
+    path.write_text("import sys\n" + adapted(text, changes))
+    return serving(directory, sys.executable, str(path), "{port}", PYTHONWARNINGS="default")
 
 
 @contextmanager

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import ssl
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
 from credentials import SERVER_NAME, Credentials
-from quoted import quoted
+from quoted import adapted, quoted
 from servers import IPV4
-from serving import HERE, behind_haproxy, get, read, serving
+from serving import HERE, behind_haproxy, get, read, serving, started
 from sockets import (
     CLIENT,
     NAMELESS,
@@ -211,39 +210,13 @@ def test_a_header_inside_tls_is_not_for_gunicorns_own(worker, tmp_path):
 
 PAGE = "servers/gunicorn-wsgi.md"
 (APP,) = quoted(PAGE, "python")
-COMMAND, BEFORE, AFTER = [shlex.split(text) for text in quoted(PAGE, "console")]
-
-
-@contextmanager
-def shown(directory, app, command):
-    """A command of the page, with a port, and loopback in place of the balancers."""
-    settings = [word for word in command if word.startswith("FASTPPV2_TRUSTED=10.0.0.")]
-    words = [word.replace("10.0.0.7", IPV4) for word in command if word not in settings]
-    (directory / "app.py").write_text(app)
-    options = ("--bind", IPV4 + ":{port}", "--no-control-socket")
-    with serving(directory, *words, *options) as server:
-        server.connect().close()
-        yield server
+(COMMAND,) = quoted(PAGE, "console")
 
 
 def test_the_page(tmp_path):
-    with shown(tmp_path, APP, COMMAND) as server, connected(server.address, V2) as sock:
-        assert read(sock) == b"198.51.100.1:56324 by version 2\n"
-
-
-ADDRESS = """
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Length", str(len(environ["REMOTE_ADDR"])))])
-    return [environ["REMOTE_ADDR"].encode()]
-"""
-
-
-@pytest.mark.parametrize(
-    ("command", "seen"),
-    [(BEFORE, [b"198.51.100.1", b"127.0.0.1"]), (AFTER, [b"198.51.100.1", b"198.51.100.1"])],
-    ids=["before", "after"],
-)
-def test_coming_from_gunicorns_own_option(tmp_path, command, seen):
-    """Which loses the client with the second request of a connection."""
-    with shown(tmp_path, ADDRESS, command) as server, connected(server.address, V2) as sock:
-        assert [read(sock), read(sock)] == seen
+    (tmp_path / "app.py").write_text(APP)
+    command = adapted(COMMAND, {"10.0.0.0/8": IPV4})
+    with started(tmp_path, command + " --bind 127.0.0.1:{port} --no-control-socket") as server:
+        server.connect().close()
+        with connected(server.address, V2) as sock:
+            assert read(sock) == b"198.51.100.1:56324 by version 2\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import ssl
 import sys
 from contextlib import ExitStack
@@ -11,23 +10,15 @@ import pytest
 from credentials import SERVER_NAME, Credentials
 from quoted import adapted, quoted
 from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND, read, serving
-from sockets import CLIENT, ELB, NAMELESS, NAMING, V2, connected, ended, single_bytes
+from serving import FRONTEND, read, script, serving, started
+from sockets import ELB, NAMELESS, NAMING, V2, connected, ended, single_bytes
 
 PROGRAM, TLS_PROGRAM, CLIENT_PROGRAM = quoted("twisted.md", "python")
-_, TWIST, HAPROXY_BEFORE, HAPROXY_AFTER = quoted("twisted.md", "console")
+_, TWIST = quoted("twisted.md", "console")
 (DAPHNE,) = quoted("servers/daphne.md", "console")
 (DAPHNE_APP,) = quoted("servers/daphne.md", "python")
 PORT = {"tcp:8080": "tcp:{port}:interface=127.0.0.1"}
 NETWORK = {"10.0.0.0/8": IPV4}
-
-
-def started(directory, command, *options):
-    """What a page's command starts; Twisted's own deprecations are none of ours."""
-    settings = [word for word in shlex.split(command) if word.startswith("FASTPPV2_")]
-    env = dict(word.split("=", 1) for word in settings)
-    words = [word for word in shlex.split(command) if word not in settings]
-    return serving(directory, words[0], *options, *words[1:], PYTHONWARNINGS="default", **env)
 
 
 def twist(directory, command, **changes):
@@ -39,13 +30,6 @@ def daphne(directory, *options, endpoint="tcp:{port}:interface=127.0.0.1"):
     (directory / "app.py").write_text(DAPHNE_APP)
     changes = {"tcp:8000:interface=0.0.0.0": endpoint, **NETWORK}
     return started(directory, adapted(DAPHNE, changes), "--access-log", "-", *options)
-
-
-def program(directory, text, port, **changes):
-    script = directory / "program.py"
-    changes = {port: "int(sys.argv[1])", **changes}
-    script.write_text("import sys\n" + adapted(text, changes))
-    return serving(directory, sys.executable, str(script), "{port}", PYTHONWARNINGS="default")
 
 
 @pytest.fixture(scope="module")
@@ -168,26 +152,8 @@ def test_what_does_not_start(tmp_path):
         assert "FASTPPV2_TRUSTED: must name the load balancers" in server.said()
 
 
-def test_coming_from_haproxy(tmp_path):
-    """What its page has before and after; before, a header from anyone is believed."""
-    for number, command in enumerate((HAPROXY_BEFORE, HAPROXY_AFTER)):
-        (tmp_path / str(number)).mkdir()
-        changes = PORT if "trusted" not in command else {**PORT, "10.0.0.7": IPV4}
-        with twist(tmp_path / str(number), command, **changes) as server:
-            server.connect().close()
-            with connected(server.address, ELB) as sock:
-                assert read(sock, "/hello") == b"hello"
-            server.wait_until_said(f'"{CLIENT[0]}" - - [')
-            # As HAProxy's own health checks begin.
-            with connected(server.address, b"PROXY UNKNOWN\r\n") as sock:
-                if number:
-                    assert read(sock, "/hello") == b"hello"
-                else:
-                    assert ended(sock)
-
-
 def test_the_program_of_the_page(tmp_path):
-    with program(tmp_path, PROGRAM, "8080", **NETWORK) as server:
+    with script(tmp_path, PROGRAM, "8080", **NETWORK) as server:
         with server.connect() as sock:
             sock.sendall(V2)
             assert read(sock) == b"198.51.100.1:56324 by 127.0.0.1\n"
@@ -207,7 +173,7 @@ def test_the_program_of_the_page_with_tls(tmp_path):
     files = {"key_and_certificate.pem": str(credentials.certificate)}
     (tmp_path / "hello").write_text("hello")
     with ExitStack() as stack:
-        server = stack.enter_context(program(tmp_path, TLS_PROGRAM, "8443", **files, **NETWORK))
+        server = stack.enter_context(script(tmp_path, TLS_PROGRAM, "8443", **files, **NETWORK))
         sock = stack.enter_context(server.connect())
         sock.sendall(V2)
         secure = stack.enter_context(context.wrap_socket(sock, server_hostname=SERVER_NAME))
