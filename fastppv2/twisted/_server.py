@@ -8,6 +8,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     ILoggingContext,
+    IProtocolNegotiationFactory,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -57,6 +58,11 @@ class ProxyProtocolFactory(Factory):
         factory = self.wrappedFactory
         named = ILoggingContext.providedBy(factory)
         return f"{factory.logPrefix() if named else type(factory).__name__} (PROXY)"
+
+    def __conform__(self, interface: Any) -> Any:
+        """TLS around this factory offers what the application negotiates (ALPN)."""
+        negotiates = interface is IProtocolNegotiationFactory
+        return interface(self.wrappedFactory, None) if negotiates else None
 
     def doStart(self) -> None:  # noqa: N802
         """A port opens."""
