@@ -8,9 +8,6 @@ import time
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 
-import h2.config
-import h2.connection
-import h2.events
 from credentials import SERVER_NAME
 from servers import TIMEOUT
 from websockets.sync.client import connect
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 
     from programs import Program
 
-RECEIVE_SIZE = 65536
 PAUSE = 0.02  # after which the server has read what was sent
 
 
@@ -77,33 +73,6 @@ class HTTP1:
 
     def close(self) -> None:
         self._http.close()
-
-
-class HTTP2:
-    """HTTP/2 on an open connection."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        self._http.initiate_connection()
-
-    def get(self) -> dict[str, Any]:
-        fields = {":method": "GET", ":path": "/", ":scheme": "http", ":authority": SERVER_NAME}
-        stream = self._http.get_next_available_stream_id()
-        self._http.send_headers(stream, list(fields.items()), end_stream=True)
-        body = b""
-        while True:
-            self._sock.sendall(self._http.data_to_send())
-            data = self._sock.recv(RECEIVE_SIZE)
-            assert data, "the server closed the connection"
-            for event in self._http.receive_data(data):
-                if isinstance(event, h2.events.DataReceived):
-                    body += event.data
-                elif isinstance(event, h2.events.StreamEnded):
-                    return json.loads(body)
-
-    def close(self) -> None:
-        self._sock.close()
 
 
 def websocket_on(sock: socket.socket, path: str = "/") -> connect:

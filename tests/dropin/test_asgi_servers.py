@@ -8,8 +8,9 @@ from threading import Thread
 import clouds
 import pytest
 from asgi_servers import HYPERCORN, Server
-from clients import HTTP1, HTTP2, WebSocket
+from clients import HTTP1, WebSocket
 from clouds import CLIENT, FRONTEND, NLB, NLB_CHECK
+from http2 import HTTP2
 
 from fastppv2 import TLVType, build, parse
 from fastppv2.cloud import as_dict, aws_vpce_id_tlv

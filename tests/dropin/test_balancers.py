@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from asgi_servers import HYPERCORN, PASSTHROUGH, counters
-from clients import HTTP1, HTTP2, WebSocket
+from clients import HTTP1, WebSocket
 from credentials import SERVER_NAME
+from http2 import HTTP2
 from quoted import adapted, quoted
 from servers import IPV4, POLL_INTERVAL, TIMEOUT, haproxy, nginx, reserved_port
 from started import LOOPS
