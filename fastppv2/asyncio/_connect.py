@@ -17,8 +17,8 @@ def connect(
 ) -> None:
     """The application is connected, and receives what was read too far.
 
-    That is with asyncio's next step, before it reads on, unless it is to be at once; and at once on
-    loops that may read on before.
+    Unless it is to be at once, or is on a loop that may read on before, that is not before all that
+    the application started meanwhile took a step.
     """
     first = None
     if data and not isinstance(transport, View):
@@ -26,6 +26,9 @@ def connect(
             first = FirstBytes(transport, data)
         except AttributeError:  # uvloop's, of a peer that is passed through
             transport = View(transport, None)
+    loop = asyncio.get_running_loop()
+    ready = getattr(loop, "_ready", None)  # asyncio's, of what is to take a step
+    steps = None if ready is None else len(ready)
     try:
         introduce(transport, protocol_factory)
     except Exception as error:
@@ -34,10 +37,10 @@ def connect(
     if first is None:
         if data:
             transport.deliver(data)
-    elif at_once:
+    elif at_once or (ready is not None and len(ready) == steps):
         first.deliver()
     else:
-        asyncio.get_running_loop().call_soon(first.deliver)
+        loop.call_soon(first.deliver)
 
 
 def connect_ended(transport: Any, protocol_factory: Callable[[], Any], data: bytes) -> Any:

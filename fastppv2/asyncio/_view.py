@@ -12,7 +12,7 @@ from fastppv2._spec import Family
 from fastppv2.asyncio._deliver import deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fastppv2._queue import Handshake
 
@@ -26,14 +26,28 @@ class View(asyncio.Transport):
     What an application does often goes to the loop's transport without a step between.
     """
 
-    first_bytes = b""
+    __slots__ = (
+        "_handshake",
+        "_resumed",
+        "first_bytes",
+        "is_closing",
+        "receiver",
+        "transport",
+        "write",
+    )
+
+    first_bytes: bytes
     """What was read too far, while the application has paused reading."""
-    _resumed = False
+    receiver: Any
+    """Stands for the application's protocol, if the loop's transport has it for one."""
 
     def __init__(self, transport: Any, handshake: Handshake | None) -> None:
         self.transport = transport
         self._handshake = handshake
         self._extra: dict[str, Any] = {}
+        self._resumed = False
+        self.first_bytes = b""
+        self.receiver = None
         self.write = transport.write  # type: ignore[method-assign]
         self.is_closing = transport.is_closing  # type: ignore[method-assign]
 
@@ -55,13 +69,13 @@ class View(asyncio.Transport):
         """When they are asked for, which many never do."""
         handshake = self._handshake
         if handshake is not None and not self._extra:
-            self._extra = _addresses(self.transport, handshake)
+            self._extra = _addresses(self.transport.get_extra_info, handshake)
         return self._extra
 
     def deliver(self, data: bytes) -> None:
         """To the application, once it reads."""
         if self.transport.is_reading():
-            deliver(self.transport, data)
+            deliver(self, data)
         else:
             self.first_bytes = data
 
@@ -86,15 +100,17 @@ class View(asyncio.Transport):
             self._resumed = False
             data, self.first_bytes = self.first_bytes, b""
             self.transport.resume_reading()
-            deliver(self.transport, data)
+            deliver(self, data)
 
     # All else is the loop's transport's own.
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.receiver = None
         self.transport.set_protocol(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        return self.transport.get_protocol()  # type: ignore[no-any-return]
+        protocol: Any = self.transport.get_protocol()
+        return protocol.application if protocol is self.receiver else protocol  # type: ignore[no-any-return]
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         self.transport.writelines(list_of_data)
@@ -134,18 +150,35 @@ def show(transport: Any, handshake: Handshake) -> Any:
     own = getattr(transport, "_extra", None)  # asyncio's; it stays under TLS that starts later
     if own is None:
         return View(transport, handshake)
-    own.update(_addresses(transport, handshake))
+    transport._extra = shown = _Shown(own)
+    shown.handshake = handshake
     return transport
 
 
-def _addresses(transport: Any, handshake: Handshake) -> dict[str, Any]:
+class _Shown(dict[str, Any]):
+    """asyncio's names and what they give, to which the header's addresses come when asked for."""
+
+    __slots__ = ("handshake",)
+
+    handshake: Handshake | None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        handshake = self.handshake
+        if handshake is not None and name in _NAMES:
+            self.handshake = None
+            self.update(_addresses(self.get, handshake))
+        return dict.get(self, name, default)
+
+
+def _addresses(get: Callable[[str], Any], handshake: Handshake) -> dict[str, Any]:
+    """``get``: the real transport's ``get_extra_info``."""
     header: Any = handshake.header
-    sock = transport.get_extra_info("socket")
+    sock = get("socket")
     balancer = handshake.peername
     family = _FAMILIES.get(header.family)
     if family is None:  # the header names nobody
         family, peername = handshake.family, balancer
-        sockname = transport.get_extra_info("sockname")
+        sockname = get("sockname")
     else:
         peername, sockname = handshake.source, handshake.destination
     if isinstance(sockname, tuple):

@@ -195,6 +195,20 @@ async def test_another_protocol_takes_over(secure: dict[str, Any]) -> None:
             await seen.lost
 
 
+async def test_the_application_has_the_loop_to_itself(loop_kind: str) -> None:
+    """From the bytes behind the first ones on; until then uvloop is not told of it."""
+    async with serve() as served:
+        with Client(served.address) as client:
+            await client.exchange(HEADER + PAYLOAD)
+            transport = (await served.connection()).transport
+            recorder = transport.get_protocol()
+            assert isinstance(recorder, Recorder)
+            own = transport if loop_kind == "asyncio" else transport.transport
+            assert (own.get_protocol() is recorder) == (loop_kind == "asyncio")
+            await client.exchange(PAYLOAD)
+            assert own.get_protocol() is transport.get_protocol() is recorder
+
+
 async def test_half_closed_connections() -> None:
     """The peer sends no more and waits for the answer."""
 
