@@ -59,7 +59,7 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(PyObject *item)
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     const char *ascii_of "PyUnicode_DATA"(PyObject *text)
-    Py_ssize_t size_of "PyUnicode_GET_LENGTH"(PyObject *text)
+    Py_ssize_t length_of "PyUnicode_GET_LENGTH"(PyObject *text)
     long PyLong_AsLongAndOverflow(PyObject *number, int *overflow)
 
 # Names of Python's are looked up at every use, these are not.
@@ -72,91 +72,32 @@ cdef object STREAM = Transport.STREAM
 cdef object TLV_TYPE = TLV
 cdef Py_ssize_t SEEN = SEEN_SIZE
 cdef enum:
-    # PROXY over TCP or UDP and IPv4 takes 28 bytes: the whole header lies in the object then.
-    INLINE_SIZE = 2 * FPP_IPV6_SIZE
+    # PROXY over TCP or UDP without TLVs takes 52 bytes at most: it lies in the object, whole.
+    BODY_SIZE = FPP_V2_HEAD_SIZE + FPP_INET6_BLOCK_SIZE
     # The longest that build writes without TLVs, but for UNIX.
     SHORT_SIZE = 128
 
 crc32c_kind = fpp_crc32c_kind().decode()
 
 
-# 64 bytes on a 64-bit machine, which is what a freelist clears fast.
+# 80 bytes on a 64-bit machine, which is the most that a freelist clears fast.
 @cython.final
 @cython.no_gc
 @cython.freelist(64)
 cdef class Header:
     """A header as this backend holds it; see ``fastppv2.header.Header``."""
 
-    # Either the header is short and lies in body, or raw has it and body its two addresses.
+    # Either the header is short and lies in body, or raw has it and body its address block: as in
+    # v2 (2.2), whatever the version.
     cdef bytes _raw
-    cdef uint16_t _source_port
-    cdef uint16_t _destination_port
     cdef uint8_t _version
     cdef uint8_t _command
     cdef uint8_t _family
     cdef uint8_t _transport
-    cdef uint8_t[INLINE_SIZE] _body
+    cdef uint8_t[BODY_SIZE] _body
 
     def __init__(self):
         raise TypeError("a Header comes from parse() or Parser")
-
-    cdef inline int fill(
-        self, const fpp_header *fields, const uint8_t *data, bytes whole
-    ) except -1:
-        """``whole`` is the header as bytes that may be kept, or None."""
-        self._version = fields.version
-        self._command = fields.command
-        self._family = fields.family
-        self._transport = fields.transport
-        self._source_port = fields.source_port
-        self._destination_port = fields.destination_port
-        if fields.version == 2 and fields.size <= INLINE_SIZE:
-            memcpy(self._body, data, fields.size)
-            return 0
-        if whole is None:
-            whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
-        self._raw = whole
-        memcpy(self._body, fields.source, FPP_IPV6_SIZE)
-        memcpy(self._body + FPP_IPV6_SIZE, fields.destination, FPP_IPV6_SIZE)
-        return 0
-
-    cdef const uint8_t *_data(self) noexcept:
-        if self._raw is None:
-            return self._body
-        return <const uint8_t *>PyBytes_AS_STRING(self._raw)
-
-    cdef Py_ssize_t _length(self) noexcept:
-        if self._raw is None:
-            return FPP_V2_HEAD_SIZE + (self._body[FPP_V2_HEAD_SIZE - 2] << 8
-                                       | self._body[FPP_V2_HEAD_SIZE - 1])
-        return PyBytes_GET_SIZE(self._raw)
-
-    cdef fpp_header _fields(self) noexcept:
-        """What the parser found, found again: only addresses are asked for often."""
-        cdef fpp_header fields
-        cdef fpp_error why
-        memset(&fields, 0, sizeof(fields))
-        if fpp_parse(self._data(), self._length(), FPP_MAX_SIZE, &fields, &why) != FPP_STATUS_OK:
-            memset(&fields, 0, sizeof(fields))
-        return fields
-
-    cdef object _end(self, int which, uint16_t port):
-        cdef const uint8_t *address = self._body
-        if self._family == FPP_FAMILY_INET and self._raw is None:
-            address += FPP_V2_HEAD_SIZE + which * FPP_IPV4_SIZE
-        else:
-            address += which * FPP_IPV6_SIZE
-        if self._family == FPP_FAMILY_INET or self._family == FPP_FAMILY_INET6:
-            return (address_text(self._family, address), port)
-        if self._family == FPP_FAMILY_UNIX:
-            return self._path(which)
-        return None
-
-    cdef object _path(self, int which):
-        cdef fpp_header fields = self._fields()
-        cdef fpp_span path = fields.destination_path if which else fields.source_path
-        cdef bytes name = slice_of(self._data(), path)
-        return name if name.startswith(b"\0") else os.fsdecode(name)
 
     @property
     def version(self):
@@ -176,30 +117,30 @@ cdef class Header:
 
     @property
     def source(self):
-        return self._end(0, self._source_port)
+        return end_of(self, 0)
 
     @property
     def destination(self):
-        return self._end(1, self._destination_port)
+        return end_of(self, 1)
 
     @property
     def size(self):
-        return self._length()
+        return size_of(self)
 
     @property
     def raw(self):
         if self._raw is None:
-            return PyBytes_FromStringAndSize(<const char *>self._body, self._length())
+            return PyBytes_FromStringAndSize(<const char *>self._body, size_of(self))
         return self._raw
 
     @property
     def tlvs(self):
-        return read_tlvs(self._data(), self._fields().tlvs)
+        return read_tlvs(data_of(self), fields_of(self).tlvs)
 
     @property
     def ssl(self):
-        cdef const uint8_t *data = self._data()
-        cdef fpp_span rest = self._fields().tlvs
+        cdef const uint8_t *data = data_of(self)
+        cdef fpp_span rest = fields_of(self).tlvs
         cdef fpp_tlv tlv
         cdef fpp_ssl ssl
         while fpp_tlv_next(data, &rest, &tlv) > 0:
@@ -238,6 +179,80 @@ cdef class Header:
 interface.Header.register(Header)
 
 
+# These are functions, for a table of methods would take eight bytes of each header.
+cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, bytes whole):
+    """``whole`` is the header as bytes that may be kept, or None."""
+    cdef Header header = Header.__new__(Header)
+    header._version = fields.version
+    header._command = fields.command
+    header._family = fields.family
+    header._transport = fields.transport
+    if fields.version == 2 and fields.size <= BODY_SIZE:
+        memcpy(header._body, data, fields.size)
+        return header
+    if whole is None:
+        whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
+    header._raw = whole
+    if fields.family == FPP_FAMILY_INET:
+        write_block(header._body, fields, FPP_IPV4_SIZE)
+    elif fields.family == FPP_FAMILY_INET6:
+        write_block(header._body, fields, FPP_IPV6_SIZE)
+    return header
+
+
+cdef inline void write_block(uint8_t *block, const fpp_header *fields, size_t size) noexcept:
+    memcpy(block, fields.source, size)
+    memcpy(block + size, fields.destination, size)
+    block[2 * size] = fields.source_port >> 8
+    block[2 * size + 1] = fields.source_port & 0xFF
+    block[2 * size + 2] = fields.destination_port >> 8
+    block[2 * size + 3] = fields.destination_port & 0xFF
+
+
+cdef inline const uint8_t *data_of(Header header) noexcept:
+    if header._raw is None:
+        return header._body
+    return <const uint8_t *>PyBytes_AS_STRING(header._raw)
+
+
+cdef inline Py_ssize_t size_of(Header header) noexcept:
+    cdef const uint8_t *length = header._body + FPP_V2_HEAD_SIZE - 2
+    if header._raw is None:
+        return FPP_V2_HEAD_SIZE + (length[0] << 8 | length[1])
+    return PyBytes_GET_SIZE(header._raw)
+
+
+cdef fpp_header fields_of(Header header) noexcept:
+    """What the parser found, found again: only addresses are asked for often."""
+    cdef fpp_header fields
+    cdef fpp_error why
+    memset(&fields, 0, sizeof(fields))
+    if fpp_parse(data_of(header), size_of(header), FPP_MAX_SIZE, &fields, &why) != FPP_STATUS_OK:
+        memset(&fields, 0, sizeof(fields))
+    return fields
+
+
+cdef object end_of(Header header, int which):
+    cdef const uint8_t *block = header._body
+    cdef size_t size = FPP_IPV4_SIZE
+    cdef const uint8_t *port
+    if header._family == FPP_FAMILY_INET6:
+        size = FPP_IPV6_SIZE
+    elif header._family != FPP_FAMILY_INET:
+        return path_of(header, which) if header._family == FPP_FAMILY_UNIX else None
+    if header._raw is None:
+        block += FPP_V2_HEAD_SIZE
+    port = block + 2 * size + 2 * which
+    return (address_text(header._family, block + which * size), port[0] << 8 | port[1])
+
+
+cdef object path_of(Header header, int which):
+    cdef fpp_header fields = fields_of(header)
+    cdef fpp_span path = fields.destination_path if which else fields.source_path
+    cdef bytes name = slice_of(data_of(header), path)
+    return name if name.startswith(b"\0") else os.fsdecode(name)
+
+
 cdef inline bytes slice_of(const uint8_t *data, fpp_span span):
     return PyBytes_FromStringAndSize(<const char *>data + span.offset, span.length)
 
@@ -249,12 +264,6 @@ cdef tuple read_tlvs(const uint8_t *data, fpp_span rest):
         if tlv.type != FPP_TLV_NOOP:
             tlvs.append(tuple.__new__(TLV_TYPE, (tlv.type, slice_of(data, tlv.value))))
     return tuple(tlvs)
-
-
-cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, bytes whole):
-    cdef Header header = Header.__new__(Header)
-    header.fill(fields, data, whole)
-    return header
 
 
 cdef int refuse(int status, const fpp_error *why, const uint8_t *data, Py_ssize_t held,
@@ -378,7 +387,7 @@ cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port
         return False
     port[0] = <uint16_t>number
     text = ascii_of(host)
-    size = size_of(host)
+    size = length_of(host)
     family[0] = FPP_FAMILY_INET
     if fpp_read_address(address, FPP_FAMILY_INET, text, size):
         return True

@@ -190,21 +190,21 @@ cdef class Handshake:
     cdef bint _names_ends(self) noexcept:
         return self.header is not None and self.header._family != FPP_FAMILY_UNSPEC
 
-    cdef object _end(self, int which, uint16_t port):
+    cdef object _end(self, int which):
         if self.header._family != FPP_FAMILY_INET6:
-            return self.header._end(which, port)
-        host, port = self.header._end(which, port)
+            return end_of(self.header, which)
+        host, port = end_of(self.header, which)
         return (host, port, 0, 0)
 
     @property
     def source(self):
         """The client, as ``getpeername()`` would say; the real peer where no header names one."""
-        return self._end(0, self.header._source_port) if self._names_ends() else self.peername
+        return self._end(0) if self._names_ends() else self.peername
 
     @property
     def destination(self):
         """Where the client connected to, as ``getsockname()`` would say, or ``sockname``."""
-        return self._end(1, self.header._destination_port) if self._names_ends() else self.sockname
+        return self._end(1) if self._names_ends() else self.sockname
 
 
 cdef class Queue:
@@ -304,8 +304,7 @@ cdef class Queue:
         if behind:
             handshake._trailing_data = PyBytes_FromStringAndSize(
                 <const char *>start + fields.size, behind)
-        handshake.header = Header.__new__(Header)
-        handshake.header.fill(&fields, start, None if behind else <bytes>data)
+        handshake.header = make_header(&fields, start, None if behind else <bytes>data)
         handshake._state = ACCEPTED
         if handshake._waits:
             handshake.owner = None
