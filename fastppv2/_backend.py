@@ -3,7 +3,8 @@
 ``FASTPPV2_BACKEND`` forces one of them and fails loudly if it cannot be had. Unset, CPython takes
 the C core by Cython and PyPy by cffi, as measured (bench/README.md); both fall back to Python only
 where the extension is absent: one that is there and does not load is a broken build, and must not
-turn silently into a slow one.
+turn silently into a slow one. Of several interpreters in a process one has the C core, which is
+loaded once, and the others have Python (docs/threads.md).
 """
 
 from __future__ import annotations
@@ -35,7 +36,19 @@ def _choose() -> tuple[str, ModuleType]:
     except ModuleNotFoundError as error:
         if error.name != EXTENSIONS[native]:
             raise
+    except ImportError:
+        if not _several_interpreters():
+            raise
     return "python", import_module(MODULES["python"])
+
+
+def _several_interpreters() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since CPython 3.13, and before
+        try:
+            return len(import_module(name).list_all()) > 1
+        except ModuleNotFoundError:
+            continue
+    return False
 
 
 def _load_forced(name: str) -> ModuleType:

@@ -1,5 +1,6 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True
 """The backend over the C core."""
 
 cimport cython

@@ -1,6 +1,10 @@
 # Networks of peers, and the usual way of a connection through its handshake: the peer is trusted,
 # its first bytes hold a whole header, and no setting asks for more. Whatever differs is left to
 # Listener (handshake.py); _networks.py and _queue.py say the same in Python.
+#
+# A Listener is for one thread at a time, its counters for any at any time. Without the GIL a
+# caller that forgets so finds wrong numbers at worst: what reads or writes a Queue or a Handshake
+# holds its lock, as the accessors do that Cython makes. With the GIL these sections are nothing.
 
 from cpython.mem cimport PyMem_Calloc
 from cpython.time cimport monotonic
@@ -151,12 +155,14 @@ cdef class Handshake:
 
     def feed(self, data, /):
         """Bytes came from the peer; RuntimeError once there is a decision."""
-        if self._state != PENDING or self._queue is None:
-            raise RuntimeError("there is a decision already: these bytes are the application's")
-        if not self._queue.accepts(self, data):
-            self._queue._feed(self, data)
-        return <object>PyTuple_GET_ITEM(STATES, self._state)
+        with cython.critical_section(self, self._queue):
+            if self._state != PENDING or self._queue is None:
+                raise RuntimeError("there is a decision already: these bytes are the application's")
+            if not self._queue.accepts(self, data):
+                self._queue._feed(self, data)
+            return <object>PyTuple_GET_ITEM(STATES, self._state)
 
+    @cython.critical_section
     def eof(self):
         """The peer sends no more, or the connection is lost; nothing happens after a decision."""
         if self._state == PENDING:
@@ -164,26 +170,32 @@ cdef class Handshake:
         return <object>PyTuple_GET_ITEM(STATES, self._state)
 
     @property
+    @cython.critical_section
     def state(self):
         return <object>PyTuple_GET_ITEM(STATES, self._state)
 
     @state.setter
+    @cython.critical_section
     def state(self, state):
         self._state = state
 
     @property
+    @cython.critical_section
     def reason(self):
         return "" if self._refusal is None else self._refusal[0]
 
     @property
+    @cython.critical_section
     def message(self):
         return "" if self._refusal is None else self._refusal[1]
 
     @property
+    @cython.critical_section
     def trailing_data(self):
         return b"" if self._trailing_data is None else self._trailing_data
 
     @trailing_data.setter
+    @cython.critical_section
     def trailing_data(self, trailing_data):
         self._trailing_data = trailing_data
 
@@ -197,11 +209,13 @@ cdef class Handshake:
         return (host, port, 0, 0)
 
     @property
+    @cython.critical_section
     def source(self):
         """The client, as ``getpeername()`` would say; the real peer where no header names one."""
         return self._end(0) if self._names_ends() else self.peername
 
     @property
+    @cython.critical_section
     def destination(self):
         """Where the client connected to, as ``getsockname()`` would say, or ``sockname``."""
         return self._end(1) if self._names_ends() else self.sockname
@@ -239,6 +253,7 @@ cdef class Queue:
         while self._first is not None:
             self.leave(self._first)
 
+    @cython.critical_section
     def connect(self, owner, int family, peername, sockname=None):
         """A connection was accepted; its state says whether its header is awaited.
 
@@ -254,6 +269,7 @@ cdef class Queue:
             self._admit(handshake)
         return handshake
 
+    @cython.critical_section
     def receive(self, owner, int family, peername, data, sockname=None):
         """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
         cdef Handshake handshake = Handshake.__new__(Handshake)
@@ -347,16 +363,20 @@ cdef class Queue:
         self.pending += 1
         return 0
 
+    @cython.critical_section
     def _enqueue(self, Handshake handshake not None):
         self.enter(handshake)
 
+    @cython.critical_section
     def _dequeue(self, Handshake handshake not None):
         if handshake._waits:
             self.leave(handshake)
 
+    @cython.critical_section
     def _oldest(self):
         return self._first
 
+    @cython.critical_section
     def _snapshot(self):
         """All that wait, the oldest first."""
         cdef list found = []

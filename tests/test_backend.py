@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from backends import NAMES, load
@@ -185,6 +185,31 @@ def test_only_the_absence_of_the_extension_is_caught(
     lacking = ModuleNotFoundError("hidden", name="fastppv2._spec")
     importing(monkeypatch, MODULES[native], lacking)
     with pytest.raises(ModuleNotFoundError, match=r"^hidden$"):
+        _backend._choose()
+
+
+@pytest.mark.parametrize("module", ["_interpreters", "_xxsubinterpreters"])
+def test_one_of_several_interpreters_has_the_core(
+    native: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As test_interpreters.py shows; where there is one only, such an error is a broken build."""
+    interpreters = [0]
+    known = {module: SimpleNamespace(list_all=lambda: interpreters)}
+
+    def stand_in(name: str) -> object:
+        if name == MODULES[native]:
+            raise ImportError("not in subinterpreters")
+        if name.endswith("interpreters") and name not in known:
+            raise ModuleNotFoundError(name)
+        return known.get(name, ModuleType(name))
+
+    monkeypatch.setattr(_backend, "import_module", stand_in)
+    with pytest.raises(ImportError, match="not in subinterpreters"):
+        _backend._choose()
+    interpreters.append(1)
+    assert _backend._choose()[0] == "python"
+    del known[module]
+    with pytest.raises(ImportError, match="not in subinterpreters"):
         _backend._choose()
 
 
