@@ -148,21 +148,21 @@ class _Unknown(_Nowhere):
 class _Line(Header):
     """Version 1 with addresses: its hosts, then its ports."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_destination_port", "_fields", "_source_port")
     version = 1
     command = _PROXY
     transport = Transport.STREAM
     _fields: list[str]
+    _source_port: int
+    _destination_port: int
 
     @property
     def source(self) -> tuple[str, int]:
-        fields = self._fields
-        return fields[0], int(fields[2])
+        return self._fields[0], self._source_port
 
     @property
     def destination(self) -> tuple[str, int]:
-        fields = self._fields
-        return fields[1], int(fields[3])
+        return self._fields[1], self._destination_port
 
 
 class _Line4(_Line):
@@ -400,20 +400,23 @@ def _parse_line(
         _, _, source_port, destination_port = fields
     except ValueError:
         _judge_v1(data)
-    # Of most ports their text alone shows that they are in range.
     usual = (
-        "1" <= source_port <= "65535" >= destination_port >= "1"
-        and len(source_port) < 6 > len(destination_port)
-        and source_port.isdigit()
+        source_port.isdigit()
         and destination_port.isdigit()
+        and source_port >= "1" <= destination_port  # no heading zero
     )
     if not usual and not (_is_port(source_port) and _is_port(destination_port)):
+        _judge_v1(data)
+    source, destination = int(source_port), int(destination_port)
+    if source > _PORT_MAX or destination > _PORT_MAX:
         _judge_v1(data)
     if not read_hosts(fields):
         _judge_v1(data)
     header = make()
     header._raw = data[: end + 2]
     header._fields = fields
+    header._source_port = source
+    header._destination_port = destination
     return header
 
 
