@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 V1 = build(CLIENT, SERVER, version=1)
 SECOND = build(("192.0.2.66", 666), SERVER)
-MEGABYTES = 16
+MEGABYTES = 64
 
 
 @pytest.mark.parametrize("raw", [V1, HEADER], ids=["v1", "v2"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 import time
 from typing import Any
 
@@ -27,6 +29,7 @@ V1 = build(CLIENT, SERVER, version=1)
 HTTP = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
 # Longer than it takes to be served, shorter than any test.
 SOON = 0.2
+SILENT = 2000  # connections
 
 
 def outcome_of(at: int) -> str:
@@ -201,14 +204,14 @@ async def test_many_malformed_connections_are_counted_and_few_lines_logged(
 
 async def test_silent_connections_shut_nobody_out(record_property: Any) -> None:
     """With the default policy: those that have waited longest make room."""
-    silent, good = 2000, 200
-    room_for_descriptors(2 * silent)
+    good = 200
+    room_for_descriptors(2 * SILENT)
     idle, seconds = [], []
     async with serve() as served:
-        for number in range(silent):
+        for number in range(SILENT):
             idle.append(Client(served.address))
             await idle[-1].send(HEADER[: number % 2])  # none, or a byte
-            if number >= silent - good:
+            if number >= SILENT - good:
                 started = time.perf_counter()
                 with Client(served.address) as client:
                     await client.exchange(HEADER + PAYLOAD)
@@ -216,10 +219,47 @@ async def test_silent_connections_shut_nobody_out(record_property: Any) -> None:
         assert served.counted()["accepted"] == len(seconds) == good
         # Those whose time was over meanwhile, on a busy machine, made room as well.
         refused = served.server.proxy_counters.refused
-        assert refused["evicted"] + refused["timeout"] >= silent - POLICY.max_pending
+        assert refused["evicted"] + refused["timeout"] >= SILENT - POLICY.max_pending
         for client in idle:
             client.socket.close()
     record_property("p99 of 200 good clients, seconds", sorted(seconds)[good * 99 // 100])
+
+
+async def test_what_a_silent_connection_costs(record_property: Any) -> None:
+    """Beyond what a plain server keeps for one, which has sent nothing or a byte."""
+    if sys.implementation.name != "cpython":
+        pytest.skip("PyPy does not tell how much is allocated")
+    policy = Policy(HOST, max_pending=SILENT, timeout=60)
+    plain = await asyncio.get_running_loop().create_server(asyncio.Protocol, HOST, 0)
+    ours = await fastppv2.asyncio.create_server(asyncio.Protocol, HOST, 0, policy=policy)
+    taken = {server: await taken_by_silent_connections(server) for server in (plain, ours)}
+    assert sum(ours.proxy_counters.refused.values()) == SILENT
+    beyond = (taken[ours] - taken[plain]) / SILENT
+    assert beyond <= 4096
+    record_property("bytes that a silent connection costs beyond a plain server's", beyond)
+
+
+async def taken_by_silent_connections(server: Any) -> int:
+    """Bytes, with those of the clients, which are in this process."""
+    import tracemalloc
+
+    room_for_descriptors(2 * SILENT)
+    idle = []
+    gc.collect()
+    tracemalloc.start()
+    try:
+        async with server:
+            for number in range(SILENT):
+                idle.append(Client(server.sockets[0].getsockname()))
+                await idle[-1].send(HEADER[: number % 2])
+            gc.collect()
+            taken, _ = tracemalloc.get_traced_memory()
+            for client in idle:
+                client.socket.close()
+            await asyncio.sleep(SOON)  # the server reads that they are gone
+    finally:
+        tracemalloc.stop()
+    return taken
 
 
 def room_for_descriptors(count: int) -> None:
