@@ -8,6 +8,7 @@ bench/connections.py does.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from statistics import median
 
+from bench.connections import MALLOC
 from fastppv2 import Policy, udp
 
 HOST = "127.0.0.1"
@@ -49,7 +51,9 @@ class Endpoint:
 
     def __init__(self, loop: str, kind: str) -> None:
         command = [sys.executable, "-m", "bench.datagrams", loop, kind]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **MALLOC}
+        )
         assert self.process.stdout is not None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(TIMEOUT)
@@ -79,6 +83,9 @@ class Endpoint:
 
 
 def measure(loop: str) -> None:
+    # All on one CPU: to wake who sleeps on another one costs as much as a datagram, and who sleeps
+    # when is chance.
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with ExitStack() as stack:
         endpoints = [Endpoint(loop, kind) for kind in ("plain", "proxy")]
         for endpoint in endpoints:

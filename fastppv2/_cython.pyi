@@ -5,7 +5,7 @@ from typing_extensions import Buffer, disjoint_base
 
 from fastppv2 import header as interface
 from fastppv2._networks import Network
-from fastppv2._queue import Owner, State
+from fastppv2._queue import Client, Owner, State
 from fastppv2._spec import Command, Detected, Family, Transport
 from fastppv2.header import SSL, TLV, Address
 from fastppv2.parser import Parser
@@ -95,6 +95,9 @@ class Queue:
     def receive(
         self, owner: Owner, family: int, peername: object, data: Buffer, sockname: object = None
     ) -> Handshake: ...
+    def datagram(
+        self, family: int, peername: object, data: Buffer, kind: type[Client]
+    ) -> tuple[bytes, Client] | None: ...
     def _enqueue(self, handshake: Handshake) -> None: ...
     def _dequeue(self, handshake: Handshake) -> None: ...
     def _oldest(self) -> Handshake | None: ...

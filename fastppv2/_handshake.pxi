@@ -19,10 +19,24 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     Py_ssize_t ascii_size "PyUnicode_GET_LENGTH"(PyObject *text)
     void *ascii_data "PyUnicode_DATA"(PyObject *text)
+    int set_dict "PyObject_GenericSetDict"(object, object, void *) except -1
 
 cdef extern from *:
     """
     #include <time.h>
+
+    static inline int is_kind_of_tuple(PyObject *type) {
+        return PyType_FastSubclass((PyTypeObject *)type, Py_TPFLAGS_TUPLE_SUBCLASS);
+    }
+
+    static inline PyObject *allocate(PyObject *type, Py_ssize_t size) {
+        return ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, size);
+    }
+
+    static inline void set_item(PyObject *tuple, Py_ssize_t at, PyObject *item) {
+        Py_INCREF(item);
+        PyTuple_SET_ITEM(tuple, at, item);
+    }
 
     static const uint8_t NESTED_V1[] = "PROXY ";
     static const uint8_t NESTED_V2[] = FPP_SIGNATURE_V2_BYTES;
@@ -40,6 +54,9 @@ cdef extern from *:
     #define coarse_monotonic() 0.0
     #endif
     """
+    bint is_kind_of_tuple(object type)
+    object allocate(object type, Py_ssize_t size)
+    void set_item(object tuple, Py_ssize_t at, object item)
     bint HAS_COARSE_CLOCK
     double coarse_monotonic()
     const uint8_t NESTED_V1[]
@@ -305,30 +322,57 @@ cdef class Queue:
     @cython.final
     cdef bint accepts(self, Handshake handshake, data) except -1:
         """The header was whole at once, and nothing more is asked of it."""
-        cdef const uint8_t *start
-        cdef Py_ssize_t behind
         cdef fpp_header fields
-        cdef fpp_error why
-        if not self._plain or handshake._parser is not None or not PyBytes_CheckExact(data):
+        if handshake._parser is not None or not self.reads(data, &fields):
             return False
-        start = <const uint8_t *>PyBytes_AS_STRING(data)
-        if fpp_parse(start, PyBytes_GET_SIZE(data), self._max_size, &fields, &why):
-            return False
-        behind = PyBytes_GET_SIZE(data) - fields.size
-        if fields.command != FPP_COMMAND_PROXY or starts_header(start + fields.size, behind):
-            return False
-        if behind:
-            handshake._trailing_data = PyBytes_FromStringAndSize(
-                <const char *>start + fields.size, behind)
-        handshake.header = make_header(&fields, start, None if behind else <bytes>data)
+        handshake._trailing_data = behind(<bytes>data, &fields)
+        handshake.header = header_of(<bytes>data, &fields)
         handshake._state = ACCEPTED
         if handshake._waits:
             handshake.owner = None
             self.leave(handshake)
+        self.count()
+        return True
+
+    @cython.final
+    cdef inline bint reads(self, data, fpp_header *fields) noexcept:
+        """The usual case: these are bytes with a whole header, and nothing more is asked of it."""
+        cdef const uint8_t *start
+        cdef fpp_error why
+        if not self._plain or not PyBytes_CheckExact(data):
+            return False
+        start = <const uint8_t *>PyBytes_AS_STRING(data)
+        if fpp_parse(start, PyBytes_GET_SIZE(data), self._max_size, fields, &why):
+            return False
+        return (fields.command == FPP_COMMAND_PROXY
+                and not starts_header(start + fields.size, PyBytes_GET_SIZE(data) - fields.size))
+
+    @cython.final
+    cdef inline int count(self) except -1:
         self._accepted += 1
         if self._metrics is not None:
             self._tell("accepted")
-        return True
+        return 0
+
+    def datagram(self, int family, peername, data, type kind not None):
+        """The usual datagram in one go: its payload, and its client as ``kind``, a tuple's.
+
+        The client's attributes are ``header`` and ``balancer``. None for any other datagram, with
+        which nothing is done yet: it is for ``receive``.
+        """
+        cdef fpp_header fields
+        if not is_kind_of_tuple(kind):
+            raise TypeError(f"expected a subclass of tuple, got {kind!r}")
+        if not (self.pending < self._room and self.trusts(family, peername)
+                and self.reads(data, &fields)):
+            return None
+        if fields.family != FPP_FAMILY_INET and fields.family != FPP_FAMILY_INET6:
+            return None
+        client = address_of(kind, &fields)
+        set_dict(client, {"header": header_of(<bytes>data, &fields), "balancer": peername}, NULL)
+        payload = behind(<bytes>data, &fields)
+        self.count()
+        return (b"" if payload is None else payload, client)
 
     @cython.final
     cdef void leave(self, Handshake handshake) noexcept:
@@ -385,6 +429,31 @@ cdef class Queue:
             found.append(handshake)
             handshake = handshake._next
         return found
+
+
+cdef inline object behind(bytes data, const fpp_header *fields):
+    """The bytes that follow the header; None if there are none."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data) - fields.size
+    if size == 0:
+        return None
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + fields.size, size)
+
+
+cdef inline Header header_of(bytes data, const fpp_header *fields):
+    return make_header(fields, <const uint8_t *>PyBytes_AS_STRING(data),
+                       data if PyBytes_GET_SIZE(data) == fields.size else None)
+
+
+cdef inline object address_of(kind, const fpp_header *fields):
+    """The source as ``recvfrom()`` has it, of a subclass of tuple."""
+    cdef Py_ssize_t size = 2 if fields.family == FPP_FAMILY_INET else 4
+    cdef object address = allocate(kind, size)
+    set_item(address, 0, address_text(fields.family, fields.source))
+    set_item(address, 1, fields.source_port)
+    if size == 4:  # flow and scope
+        set_item(address, 2, 0)
+        set_item(address, 3, 0)
+    return address
 
 
 cdef inline bint starts_header(const uint8_t *data, Py_ssize_t length) noexcept:

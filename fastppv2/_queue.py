@@ -15,13 +15,15 @@ from fastppv2._spec import Family
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
     from typing_extensions import Buffer
 
     from fastppv2.header import Address, Header
     from fastppv2.parser import Parser
     from fastppv2.policy import Policy
+
+    Client = TypeVar("Client", bound=tuple[Any, ...])
 
     class Owner(Protocol):
         """What an adapter keeps for a connection."""
@@ -172,6 +174,16 @@ class Queue:
         if handshake.state is State.PENDING:
             self._feed(handshake, data)
         return handshake
+
+    def datagram(
+        self, family: int, peername: object, data: Buffer, kind: type[Client]
+    ) -> tuple[bytes, Client] | None:
+        """The usual datagram in one go: its payload, and its client as ``kind``, a tuple's.
+
+        The client's attributes are ``header`` and ``balancer``. None for any other datagram, with
+        which nothing is done yet: it is for ``receive``. Here that is each.
+        """
+        return None
 
     def _enqueue(self, handshake: Handshake) -> None:
         handshake._arrived = self._clock()

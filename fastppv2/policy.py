@@ -172,9 +172,9 @@ class Policy:
             "header": _choice("header", header, "required", "optional"),
             "source_preserved": _flag("source_preserved", source_preserved),
             "versions": _versions(versions),
-            "timeout": _seconds("timeout", timeout),
+            "timeout": check_seconds("timeout", timeout),
             "max_size": check_max_size(max_size),
-            "max_pending": _count("max_pending", max_pending),
+            "max_pending": check_count("max_pending", max_pending),
             "nested": _choice("nested", nested, "refuse", "payload"),
             "require_checksum": _flag("require_checksum", require_checksum),
         }
@@ -259,7 +259,8 @@ def _flag(name: str, value: bool) -> bool:
     return value
 
 
-def _count(name: str, value: int) -> int:
+def check_count(name: str, value: int) -> int:
+    """1 or more."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: expected an int, got {value!r}")
     if value < 1:
@@ -267,7 +268,8 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _seconds(name: str, value: float) -> float:
+def check_seconds(name: str, value: float) -> float:
+    """More than 0, and an end to them."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name}: expected seconds as a number, got {value!r}")
     if not isfinite(value) or value <= 0:
@@ -284,7 +286,7 @@ def _wait(value: float | None, header: str, timeout: float) -> float | None:
         raise ValueError(
             "wait: header='optional' needs the seconds after which a silent peer is let through"
         )
-    seconds = _seconds("wait", value)
+    seconds = check_seconds("wait", value)
     if seconds > timeout:
         raise ValueError(f"wait: expected at most timeout ({timeout:g} s), got {seconds:g}")
     return seconds

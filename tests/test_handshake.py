@@ -9,7 +9,7 @@ import weakref
 from typing import Any
 
 import pytest
-from backends import Api
+from backends import Api, load
 from handshake import BALANCER, CLIENT, INET, INET6, SERVER, SOCKNAME, UNIX, Owner, Server
 from make import CRC, V2, v2
 
@@ -121,6 +121,50 @@ def test_the_first_bytes_in_hand(api: Api, data: bytes, peername: Any, untrusted
     if first.state is State.PENDING:
         assert first.eof() is second.eof()
     assert one.counted() == two.counted()
+
+
+class Named(tuple):
+    """An address with attributes."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [TCP4 + b"rest", TCP4, TCP6 + b"rest", V1_TCP4, UNIX_HEADER, UNKNOWN, LOCAL,
+     TCP4[:5], HTTP, b"", TCP4 + TCP4],
+)  # fmt: skip
+@pytest.mark.parametrize("peername", [BALANCER, ("203.0.113.9", 9), None])
+def test_the_usual_datagram(api: Api, data: bytes, peername: Any) -> None:
+    """It says what ``receive`` would, or leaves it to that: all but the usual one, compiled."""
+    told: list[str] = []
+    one, two = Server(api, metrics=told.append), Server(api)
+    found = one.listener.datagram(INET, peername, data, Named)
+    if found is None:
+        assert not one.counted()
+    else:
+        payload, client = found
+        handshake = two.receive(data, peername)
+        assert type(client) is Named
+        assert client == handshake.source
+        assert payload == handshake.trailing_data
+        assert vars(client) == {"header": handshake.header, "balancer": peername}
+        assert one.counted() == two.counted()
+        assert told == ["accepted"]
+    is_usual = peername == BALANCER and data in (TCP4 + b"rest", TCP4, TCP6 + b"rest", V1_TCP4)
+    assert (found is not None) == (is_usual and api.name == "cython")
+
+
+def test_the_usual_datagram_is_refused_after_the_end(api: Api) -> None:
+    server = Server(api)
+    server.listener.close()
+    assert server.listener.datagram(INET, BALANCER, TCP4, Named) is None
+
+
+def test_the_usual_datagram_and_no_tuple() -> None:
+    """What is compiled writes into the client's memory."""
+    listener = Server(load("cython")).listener
+    for kind in (object, list, None):
+        with pytest.raises(TypeError):
+            listener.datagram(INET, BALANCER, TCP4, kind)
 
 
 def test_the_first_bytes_in_hand_when_many_wait(api: Api) -> None:

@@ -502,13 +502,25 @@ def test_the_transport_is_the_loops(serve):
         assert transport.get_extra_info("nothing", "else") == "else"
         assert not transport.is_closing()
         assert transport.get_write_buffer_size() == 0
+        transport.set_write_buffer_limits(1000, 10)
+        assert sorted(transport.get_write_buffer_limits()) == [10, 1000]
+        assert transport.get_protocol() is endpoint.application
         assert repr(transport).startswith("<PROXY <")
         with pytest.raises(AttributeError):
             transport.nothing  # noqa: B018
-        with pytest.raises(AttributeError):
-            udp.Transport.__new__(udp.Transport).sendto_none  # noqa: B018
         endpoint.call(transport.abort)
         assert endpoint.application.lost.wait(TIMEOUT)
+
+
+def test_another_protocol(serve):
+    with serve(Application()) as endpoint, balancer() as sock:
+        other = Application()
+        other.transport = endpoint.transport
+        endpoint.call(lambda: endpoint.transport.set_protocol(other))
+        assert ask(sock, build(CLIENT, SERVER) + b"query", endpoint.address) == b"re: query"
+        assert other.seen
+        assert not endpoint.application.seen
+        endpoint.call(lambda: endpoint.transport.set_protocol(endpoint.application))
 
 
 def test_the_protocol_is_told_of_the_socket(serve):

@@ -11,7 +11,7 @@ from fastppv2._peer import text_of
 from fastppv2._queue import State
 from fastppv2.errors import IncompleteHeaderError, ProxyProtocolError
 from fastppv2.handshake import Counters, Listener
-from fastppv2.policy import _count, _seconds
+from fastppv2.policy import check_count, check_seconds
 from fastppv2.udp import _simple
 from fastppv2.udp._datagram import check_format
 from fastppv2.udp._flows import Flows
@@ -62,9 +62,9 @@ async def create_datagram_endpoint(
     check_format(format)
     if format == "simple":
         _check_simple(policy)
-    if _count("max_flows", max_flows) < 2:
+    if check_count("max_flows", max_flows) < 2:
         raise ValueError(f"max_flows: expected 2 or more, got {max_flows}")
-    flows, seconds = Flows(max_flows), _seconds("flow_timeout", flow_timeout)
+    flows, seconds = Flows(max_flows), check_seconds("flow_timeout", flow_timeout)
     listener = Listener(policy, metrics=metrics)
 
     def factory() -> Receiver:
@@ -96,7 +96,7 @@ class Receiver(asyncio.DatagramProtocol):
 
     def __init__(
         self,
-        protocol: asyncio.DatagramProtocol,
+        protocol: Any,
         listener: Listener,
         flows: Flows,
         seconds: float,
@@ -106,8 +106,8 @@ class Receiver(asyncio.DatagramProtocol):
         self.listener = listener
         self.flows = flows
         self._seconds = seconds
-        self._is_simple = is_simple
-        self._receive = listener.receive
+        self.is_simple = is_simple
+        self._usual = _none if is_simple else listener.datagram
         self._family = 0
         self._was_full = False
         policy = listener.policy
@@ -120,25 +120,35 @@ class Receiver(asyncio.DatagramProtocol):
         self.protocol.connection_made(self.transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        if self._is_simple:
-            handshake = self._receive_simple(data, addr)
-        else:
-            handshake = self._receive(self, self._family, addr, data)
-        header = handshake.header
-        if header is None:
-            self._receive_without_header(handshake, data)
+        usual = self._usual
+        received = usual(self._family, addr, data, Client) or self._receive(data, addr)
+        if received is None:
             return
-        source = handshake.source
-        # The path of a UNIX client is no address that a datagram could be sent to.
-        client = Client(source if isinstance(source, tuple) else addr)
-        client.__dict__ = {"header": header, "balancer": addr}  # both at once: half the time
-        if self._is_simple:
-            client.reply_header = data[: _simple.SIZE]
+        payload, client = received
         flows = self.flows
         flows[client] = client
         if len(flows) >= flows.most:
             self._make_room()
-        self.protocol.datagram_received(handshake.trailing_data, client)
+        self.protocol.datagram_received(payload, client)
+
+    def _receive(self, data: bytes, addr: Any) -> tuple[bytes, Client] | None:
+        """The payload and the client of any datagram; None if neither is to be remembered."""
+        if self.is_simple:
+            handshake = self._receive_simple(data, addr)
+        else:
+            handshake = self.listener.receive(self, self._family, addr, data)
+        header = handshake.header
+        if header is None:
+            self._receive_without_header(handshake, data)
+            return None
+        source = handshake.source
+        # The path of a UNIX client is no address that a datagram could be sent to.
+        client = Client(source if isinstance(source, tuple) else addr)
+        client.header = header
+        client.balancer = addr
+        if self.is_simple:
+            client.reply_header = data[: _simple.SIZE]
+        return handshake.trailing_data, client
 
     def _receive_without_header(self, handshake: Handshake, data: bytes) -> None:
         """Refused, or let through as itself."""
@@ -208,6 +218,9 @@ class Transport(asyncio.DatagramTransport):
         self._transport = transport
         self._receiver = receiver
         self._sendto = transport.sendto
+        self._is_simple = receiver.is_simple
+
+    # No __getattr__ for the rest: with one, Python looks up every attribute the slow way.
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Sends a reply to a client, through the balancer that it came by.
@@ -218,8 +231,10 @@ class Transport(asyncio.DatagramTransport):
         """
         client = addr if isinstance(addr, Client) else self._receiver.flows.find(addr)
         if client is not None:
-            reply = client.reply_header + data if client.reply_header else data
-            self._sendto(reply, client.balancer)
+            if self._is_simple:
+                data = client.reply_header + data
+            sendto = self._sendto
+            sendto(data, client.balancer)
         elif self._receiver.takes_plain:
             self._sendto(data, addr)
         else:
@@ -233,6 +248,21 @@ class Transport(asyncio.DatagramTransport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
+    def get_protocol(self) -> Any:
+        return self._receiver.protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._receiver.protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size()  # type: ignore[no-any-return]
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._transport.get_write_buffer_limits()  # type: ignore[no-any-return]
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._transport.set_write_buffer_limits(high, low)
+
     def is_closing(self) -> bool:
         return self._transport.is_closing()  # type: ignore[no-any-return]
 
@@ -242,13 +272,12 @@ class Transport(asyncio.DatagramTransport):
     def abort(self) -> None:
         self._transport.abort()
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_transport":  # not there yet, so it cannot be asked
-            raise AttributeError(name)
-        return getattr(self._transport, name)
-
     def __repr__(self) -> str:
         return f"<PROXY {self._transport!r}>"
+
+
+def _none(family: int, addr: Any, data: bytes, kind: type[Client]) -> None:
+    """No datagram is usual."""
 
 
 def _unknown(addr: Any) -> OSError:
