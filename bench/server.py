@@ -91,7 +91,8 @@ def serve_uvicorn(loop_kind: str, proxy: bool) -> None:
         lifespan="off",
         proxy_headers=False,
     )
-    sock = socket.socket()
+    # By its protocol asyncio knows that Nagle's algorithm is to be off, as it is by --port.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
     sock.listen(128)
     begin(sock)

@@ -109,8 +109,10 @@ class View(asyncio.Transport):
         self.transport.set_protocol(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        protocol: Any = self.transport.get_protocol()
-        return protocol.application if protocol is self.receiver else protocol  # type: ignore[no-any-return]
+        protocol = self.transport.get_protocol()  # None when the connection is over
+        if protocol is not None and protocol is self.receiver:
+            protocol = protocol.application
+        return protocol  # type: ignore[no-any-return]
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         self.transport.writelines(list_of_data)

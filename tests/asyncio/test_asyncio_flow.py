@@ -207,6 +207,11 @@ async def test_the_application_has_the_loop_to_itself(loop_kind: str) -> None:
             assert (own.get_protocol() is recorder) == (loop_kind == "asyncio")
             await client.exchange(PAYLOAD)
             assert own.get_protocol() is transport.get_protocol() is recorder
+            other = Recorder(served.connections)
+            transport.set_protocol(other)
+            assert own.get_protocol() is transport.get_protocol() is other
+        await other.connection.lost
+        assert transport.get_protocol() is own.get_protocol()
 
 
 async def test_half_closed_connections() -> None:
