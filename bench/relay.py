@@ -25,7 +25,7 @@ HEADER = build(("192.0.2.1", 56324), ("198.51.100.2", 443))
 CONNECTIONS = 300  # a block
 BULK = 64 << 20  # bytes of a block, each way together
 ROUNDS = 15
-MANY = 20_000  # connections, after which the memory is looked at again
+MANY = 100_000  # connections, during which the memory is looked at
 TIMEOUT = 10.0  # seconds
 HAPROXY = """\
 global
@@ -159,9 +159,14 @@ def show(haproxy: Process, relay: Process) -> None:
             f"{name}: HAProxy {rates[0]:,.0f} {unit} of CPU time, relay on {loop} "
             f"{rates[1]:,.0f}, ratio {ratio:.2f}"
         )
-    before = relay.memory()
-    relay.connect(MANY)
-    print(f"memory of the relay: {before} KiB, after {MANY:,} connections more {relay.memory()}")
+    sizes = [relay.memory()]
+    for _ in range(10):
+        relay.connect(MANY // 10)
+        sizes.append(relay.memory())
+    print(
+        f"memory of the relay: {sizes[0]} KiB, after {MANY:,} connections more {sizes[-1]}, at "
+        f"most {max(sizes)}"
+    )
 
 
 if __name__ == "__main__":

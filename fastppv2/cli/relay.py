@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from fastppv2._place import Place
     from fastppv2.policy import Policy
-    from fastppv2.relay import DatagramRelay, Place, StreamRelay
+    from fastppv2.relay import DatagramRelay, StreamRelay
 
 _DESCRIPTION = """\
 Take connections on the --listen addresses and hand each on to one of the --to addresses in turn,
@@ -131,13 +132,10 @@ def _listen(text: str) -> Place:
 
 
 def _upstream(text: str) -> Place:
-    from fastppv2.relay import Place
-
     try:
-        target = parse_target(text)
+        return parse_target(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return Place(target.host, target.port, is_ip=bool(target.port))
 
 
 def _dropped(text: str) -> frozenset[int]:

@@ -174,7 +174,7 @@ def http_request(target: Target, path: str) -> bytes:
     host = f"[{target.host}]" if ":" in target.host else target.host
     lines = (
         f"GET {path} HTTP/1.1",
-        f"Host: {host if target.port else 'localhost'}",
+        f"Host: {host if target.is_ip else 'localhost'}",
         "User-Agent: fastppv2",
         "Accept: */*",
         "Connection: close",

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import NamedTuple
 
 from fastppv2._peer import host_and_port
+from fastppv2._place import Place
 from fastppv2.cli.failure import CommandError
 
 _PORT = re.compile("[1-9][0-9]{0,4}")
 
 
-class Target(NamedTuple):
-    """Where to connect to; ``port`` is 0 for a UNIX socket, whose path is the ``host``."""
+class Target(Place):
+    """A place to connect to."""
 
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        if not self.port:
-            return ascii(self.host)[1:-1]
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{ascii(host)[1:-1]}:{self.port}"
+    __slots__ = ()
 
     def connect(self, timeout: float) -> socket.socket:
         """A connection, whose operations time out as this one does; CommandError without one."""
         try:
-            if self.port:
+            if self.is_ip:
                 return socket.create_connection((self.host, self.port), timeout)
             connection = socket.socket(socket.AF_UNIX)
             try:
@@ -47,7 +40,7 @@ class Target(NamedTuple):
 def parse_target(text: str) -> Target:
     """ValueError where the text is no address."""
     if "/" in text:
-        return Target(text, 0)
+        return Target(text, 0, is_ip=False)
     host, port = host_and_port(text) or ("", "")
     if not host or not _PORT.fullmatch(port) or int(port) > 0xFFFF:
         raise ValueError(

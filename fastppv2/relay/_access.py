@@ -10,7 +10,7 @@ from fastppv2._peer import text_of
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastppv2.relay._upstreams import Place
+    from fastppv2._place import Place
 
 
 def line(

@@ -14,11 +14,12 @@ from fastppv2._log import logger
 from fastppv2._spec import Transport
 from fastppv2.relay import _access
 from fastppv2.relay._headers import Sender
-from fastppv2.relay._upstreams import Place, RoundRobin, client_socket
+from fastppv2.relay._upstreams import RoundRobin, client_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastppv2._place import Place
     from fastppv2.policy import Policy
     from fastppv2.udp._datagram import Format
 

@@ -16,17 +16,12 @@ from fastppv2._spec import Transport
 from fastppv2.asyncio import create_server, create_unix_server
 from fastppv2.relay import _access
 from fastppv2.relay._headers import Sender
-from fastppv2.relay._upstreams import (
-    Place,
-    RoundRobin,
-    TransparencyError,
-    client_socket,
-    no_answer,
-)
+from fastppv2.relay._upstreams import RoundRobin, TransparencyError, client_socket, no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastppv2._place import Place
     from fastppv2.policy import Policy
 
 CONNECT_TIMEOUT = 5.0  # seconds

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from fastppv2._place import Place
+
 # linux/in.h, linux/in6.h; Python 3.14 names the first.
 _IP_TRANSPARENT = 19
 _IPV6_TRANSPARENT = 75
-
-
-class Place(NamedTuple):
-    """Where a server listens: ``host`` and ``port``, or the path of a UNIX socket."""
-
-    host: str
-    port: int
-    is_ip: bool = True
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}" if self.is_ip else self.host
 
 
 class RoundRobin:
