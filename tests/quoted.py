@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 DOCS = Path(__file__).parent.parent / "docs"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"^\|(?:-+:?\|)+\n((?:\|.*\n)+)", re.MULTILINE)
 
 
 def quoted(page: str, language: str) -> list[str]:
-    """The page's blocks in that language."""
+    """The page's blocks in that language; "" is what programs say."""
     text = (DOCS / page).read_text(encoding="utf-8")
     return [code for found, code in _BLOCK.findall(text) if found == language]
 

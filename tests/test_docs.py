@@ -1,4 +1,4 @@
-"""README.md and docs/: links lead somewhere, and settings are what the environment takes."""
+"""README.md and docs/: links lead somewhere, settings are taken, and tests run what is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 SETTING = re.compile(r"\b(FASTPPV2_[A-Z_]+)=([^\s`'\")]+)")
 BUILD = {"FASTPPV2_NO_EXTENSIONS", "FASTPPV2_CFFI"}
+BLOCK = re.compile(r"^```(\w+)\n.*?^```$", re.MULTILINE | re.DOTALL)
+# What no test runs: a page, the language of its block, and what that would take.
+NOT_RUN = {
+    ("docs/contributing.md", "console"): "these are the tests themselves; .ci/run runs them so",
+    ("docs/senders/aws-classic.md", "console"): "an account with AWS",
+    ("docs/senders/aws-nlb.md", "console"): "an account with AWS",
+    ("docs/senders/azure-private-link.md", "console"): "an account with Azure",
+    ("docs/senders/gcp.md", "console"): "an account with Google Cloud",
+    ("docs/senders/kubernetes.md", "yaml"): "a cluster at AWS",
+}
 
 
 def name_of(page: Path) -> str:
@@ -45,3 +55,21 @@ def test_settings() -> None:
                 from_environment({"FASTPPV2_TRUSTED": "192.0.2.1", **given})
                 taken += 1
     assert taken
+
+
+def test_what_is_shown_is_run() -> None:
+    """By a test that reads it from its page; how many blocks there are, that test knows."""
+    files = set((ROOT / "tests").rglob("*.py")) - {Path(__file__)}
+    tests = [path.read_text(encoding="utf-8") for path in files]
+    names = {
+        (name_of(page), language)
+        for page in PAGES
+        for language in BLOCK.findall(page.read_text(encoding="utf-8"))
+    }
+    run = {
+        (page, language)
+        for page, language in names
+        for text in tests
+        if page.replace("docs/", "", 1) in text and f'"{language}"' in text and "quoted(" in text
+    }
+    assert names - run == NOT_RUN.keys()

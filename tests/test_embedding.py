@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 from backends import VECTORS
+from quoted import quoted
 from shipped import (
     ROOT,
     Installed,
@@ -28,7 +28,8 @@ import fastppv2
 
 pytestmark = only_where_it_builds
 
-PAGE = (ROOT / "docs" / "embedding.md").read_text()
+(CYTHON,) = quoted("embedding.md", "cython")
+(COMMAND,) = quoted("embedding.md", "console")
 EXAMPLES = ROOT / "docs" / "examples" / "embedding"
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 TIMEOUT = 20.0
@@ -131,8 +132,7 @@ def test_cython_takes_rows_of_the_right_size(clients: Callable[[str], Any]) -> N
 
 
 def test_cython_takes_the_text_of_the_page(include: Path, builder: Path, tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```cython\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    (tmp_path / "page.pyx").write_text(f"# cython: language_level=3\n{code}")
+    (tmp_path / "page.pyx").write_text(f"# cython: language_level=3\n{CYTHON}")
     settings: Any = {"cwd": tmp_path, "env": environment(PYTHONPATH=str(include.parents[1]))}
     succeeded(run(builder, "-m", "cython", "-Werror", "page.pyx", **settings))
 
@@ -154,10 +154,9 @@ def remote_addr(
 
 def test_c_is_compiled_by_the_command_of_the_page(compiled: Installed, tmp_path: Path) -> None:
     require_tool("cc")
-    (command,) = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     shutil.copy(EXAMPLES / "remote_addr.c", tmp_path)
     path = os.pathsep.join([str(compiled.python.parent), os.environ["PATH"]])
-    succeeded(run("sh", "-ec", command, cwd=tmp_path, env=environment(PATH=path)))
+    succeeded(run("sh", "-ec", COMMAND, cwd=tmp_path, env=environment(PATH=path)))
     assert run_example(tmp_path / "remote_addr", GOOD).output == b"192.0.2.1 56324\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from backends import Api
+from quoted import quoted
 
 from fastppv2 import Policy
 from fastppv2.policy import SETTINGS, Networks
@@ -207,3 +208,12 @@ def test_repr() -> None:
         "source_preserved=False, versions=frozenset({2}), timeout=5.0, max_size=4096, "
         "max_pending=1024, nested='refuse', require_checksum=False)"
     )
+
+
+def test_the_page() -> None:
+    """docs/policy.md's example."""
+    (code,) = quoted("policy.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    expected = Policy(["10.0.0.0/8", "2001:db8::/32", "unix"], timeout=3.0)
+    assert names["policy"] == expected

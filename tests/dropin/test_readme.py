@@ -1,4 +1,4 @@
-"""README.md's section "Serve": the server, and the command that does what a balancer does."""
+"""README.md's first server, which is the front page's, and the command of a balancer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from programs import TIMEOUT
-from quoted import DOCS, quoted
+from quoted import DOCS, adapted, quoted
 
 README = "../README.md"
 PORT = ":8000"
@@ -33,3 +33,9 @@ def test_serve(started):
     fastppv2 = Path(sys.executable).with_name("fastppv2")
     done = subprocess.run([fastppv2, *arguments], capture_output=True, timeout=TIMEOUT, check=True)
     assert f"\n{told}\n" in done.stdout.decode()
+
+
+def test_the_front_page_shows_the_same():
+    (here,) = [code for code in quoted(README, "console") if "uvicorn app:app" in code]
+    (there,) = quoted("index.md", "console")
+    assert adapted(there, {"10.0.0.0/8": "127.0.0.1"}).splitlines()[1] == here.splitlines()[1]

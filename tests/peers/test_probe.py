@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 from pages import rows
+from quoted import quoted
 from receivers import OURS, RECEIVERS, THEIRS, WITHOUT
 from servers import IPV4, reserved_port
 
 from fastppv2.cli import main
+
+(COMMANDS,) = quoted("probe.md", "console")
+(SAID,) = quoted("probe.md", "")
+PLAIN = [line for line in COMMANDS.splitlines() if "web:8080" in line]
+NGINX = "nginx, `proxy_protocol`"
 
 
 def test_the_table_is_whole():
@@ -42,3 +49,22 @@ def test_send(tmp_path, capfd, name, options):
     with reserved_port() as port, run(tmp_path, port, option):
         assert main(["send", f"{IPV4}:{port}", *ends, *options, "--get", "/"]) == 0
     assert re.search(r"^192\.0\.2\.9(:56324)?$", capfd.readouterr().out, re.MULTILINE)
+
+
+def test_what_the_page_shows(tmp_path, capsys):
+    run, option = RECEIVERS[NGINX]
+    with reserved_port() as port, run(tmp_path, port, option):
+        assert main(["probe", f"{IPV4}:{port}"]) == 0
+    assert capsys.readouterr().out.replace(f":{port}", ":8080") == SAID
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_what_the_page_sends(tmp_path, capfd, command):
+    run, option = RECEIVERS[NGINX]
+    _, *arguments = shlex.split(command, comments=True)
+    with reserved_port() as port, run(tmp_path, port, option):
+        there = f"{IPV4}:{port}"
+        status = main([there if word == "web:8080" else word for word in arguments])
+    refused = "--bytes" in command
+    assert status == refused
+    assert ("HTTP/1.1 " in capfd.readouterr().out) != refused

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -16,17 +17,19 @@ from pathlib import Path
 
 import pytest
 from programs import POLL_INTERVAL, TIMEOUT, Program
+from quoted import quoted
 from tools import require_tool
 
 from fastppv2 import Transport, build
 
+_, ROUTING, _ = quoted("relay.md", "console")
 UPSTREAMS = 4
 _numbers = itertools.count()
 PORT = 8000
-# By address family: the addresses of the client's net and the upstreams', and all addresses.
+# By address family: the addresses of the client's net and the upstreams', and their bits.
 NETS = {
-    4: ("192.0.2.{}", "198.51.100.{}", 24, "0.0.0.0/0"),
-    6: ("2001:db8:1::{}", "2001:db8:2::{}", 64, "::/0"),
+    4: ("192.0.2.{}", "198.51.100.{}", 24),
+    6: ("2001:db8:1::{}", "2001:db8:2::{}", 64),
 }
 # Says who it is and who asks.
 SERVER = """\
@@ -145,10 +148,9 @@ def net(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def routed(net):
-    """What comes back from the upstreams is the relay's own, whoever it is addressed to."""
-    for family, nets in NETS.items():
-        net.ip("relay", f"-{family}", "rule", "add", "iif", "to-upstream", "lookup", "100")
-        net.ip("relay", f"-{family}", "route", "add", "local", nets[3], "dev", "lo", "table", "100")
+    """What comes back from the upstreams is the relay's own: by the commands of docs/relay.md."""
+    for line in ROUTING.splitlines():
+        net.run("relay", *shlex.split(line.replace("eth1", "to-upstream"), comments=True))
     return net
 
 
