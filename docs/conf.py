@@ -27,6 +27,7 @@ suppress_warnings = ["misc.highlighting_failure"]  # of haproxy's configuration
 
 html_theme = "furo"
 html_title = f"fastppv2 {release}"
+html_show_copyright = False
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -10,32 +10,54 @@ from pathlib import Path
 
 from programs import TIMEOUT
 from quoted import DOCS, adapted, quoted
+from tools import require_tool
 
 README = "../README.md"
-PORT = ":8000"
+(APP,) = [code for code in quoted(README, "python") if "scope" in code]
+_, _, PLAIN, TLS, _, _ = quoted(README, "console")
+PROSE = (DOCS / README).read_text(encoding="utf-8")
+(SEND,) = re.findall(r"`(fastppv2 send [^`]*--get /)`", PROSE)
+(TOLD,) = re.findall(r"answered\s+`([^`]*)`", PROSE)
+(LOGGED,) = quoted("index.md", "text")
+
+
+def serve(started, command, port, directory):
+    """What the command starts, from when it listens; the addresses are those of the tests."""
+    trusted, *words = shlex.split(command)
+    assert trusted == "FASTPPV2_TRUSTED=127.0.0.1"
+    (directory / "app.py").write_text(APP)
+    program = started.program(words, port, cwd=directory)
+    program.connect().close()
+    return program
+
+
+def send(command, directory):
+    """What the command prints."""
+    _, *arguments = shlex.split(command)
+    fastppv2 = Path(sys.executable).with_name("fastppv2")
+    options = {"cwd": directory, "timeout": TIMEOUT, "check": True}
+    return subprocess.run([fastppv2, *arguments], capture_output=True, **options).stdout.decode()
 
 
 def test_serve(started):
-    (app,) = [code for code in quoted(README, "python") if "scope" in code]
-    (console,) = [code for code in quoted(README, "console") if "uvicorn app:app" in code]
-    trusted, *command = shlex.split(console.splitlines()[1])
-    assert trusted == "FASTPPV2_TRUSTED=127.0.0.1"  # as the tests set it
+    """The log is then what the front page shows."""
     directory, port = started.directory(), started.port()
-    (directory / "app.py").write_text(app)
-    program = started.program([*command, "--port", str(port)], port, cwd=directory)
-    program.connect().close()
+    program = serve(started, f"{PLAIN.splitlines()[1]} --port {port}", port, directory)
+    assert f"\n{TOLD}\n" in send(adapted(SEND, {":8000": f":{port}"}), directory)
+    program.wait_until_said(LOGGED)
 
-    prose = (DOCS / README).read_text(encoding="utf-8")
-    (send,) = re.findall(r"`fastppv2 (send [^`]*--get /)`", prose)
-    (told,) = re.findall(r"answered\s+`([^`]*)`", prose)
-    assert PORT in send
-    arguments = shlex.split(send.replace(PORT, f":{port}"))
-    fastppv2 = Path(sys.executable).with_name("fastppv2")
-    done = subprocess.run([fastppv2, *arguments], capture_output=True, timeout=TIMEOUT, check=True)
-    assert f"\n{told}\n" in done.stdout.decode()
+
+def test_serve_tls(started):
+    require_tool("openssl")
+    directory, port = started.directory(), started.port()
+    certificate, server, client = adapted(TLS, {"8443": str(port)}).splitlines()
+    words = shlex.split(certificate)
+    subprocess.run(words, cwd=directory, timeout=TIMEOUT, check=True, capture_output=True)
+    program = serve(started, server, port, directory)
+    assert f"\n{TOLD}\n" in send(client, directory)
+    program.wait_until_said(LOGGED)
 
 
 def test_the_front_page_shows_the_same():
-    (here,) = [code for code in quoted(README, "console") if "uvicorn app:app" in code]
     (there,) = quoted("index.md", "console")
-    assert adapted(there, {"10.0.0.0/8": "127.0.0.1"}).splitlines()[1] == here.splitlines()[1]
+    assert adapted(there, {"10.0.0.0/8": "127.0.0.1"}).splitlines()[1] == PLAIN.splitlines()[1]

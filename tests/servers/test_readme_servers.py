@@ -8,7 +8,7 @@ from servers import IPV4
 from serving import read, started
 from sockets import V2, connected
 
-_, _, _, SERVERS, _ = quoted("../README.md", "console")
+_, _, _, _, SERVERS, _ = quoted("../README.md", "console")
 GUNICORN, TWIST = SERVERS.splitlines()
 APP = """
 def app(environ, start_response):
