@@ -7,8 +7,6 @@ import ctypes
 import gc
 import mmap
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -163,20 +161,3 @@ def test_memory_stays_flat(api: Api) -> None:
     before = resident()
     work(20000 if api.name == "cython" else 2000)
     assert resident() - before < 128  # pages: half a megabyte
-
-
-def test_threads_parse_at_once(api: Api) -> None:
-    ready = threading.Barrier(4)
-
-    def work(seed: int) -> int:
-        ready.wait()
-        for number in range(2000):
-            host = f"10.{seed}.{number >> 8}.{number & 255}"
-            raw = api.build((host, number), ("192.0.2.1", seed), tlvs=[(5, host.encode())])
-            header = api.parse(memoryview(raw))
-            assert header.source == (host, number)
-            assert header.unique_id == host.encode()
-        return seed
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(work, range(4))) == [0, 1, 2, 3]
