@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import selectors
 import socket
 import ssl
 import struct
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import trustme
@@ -338,6 +339,92 @@ def test_a_silent_peer_is_ended_though_the_log_waits_longer(listen):
             assert ended(silent)
         with connected(server.getsockname(), V2):
             pass
+
+
+@contextmanager
+def no_descriptors():
+    """None is left to this process."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)  # the first
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_without_descriptors_who_comes_stays_in_the_queue(listen, monkeypatch, caplog):
+    monkeypatch.setattr(_listening, "_PAUSE", PATIENCE / 8)
+    server = listen(Policy("127.0.0.1", timeout=PATIENCE))
+    with connected(server.getsockname()) as silent:
+        server.settimeout(PAUSE)
+        with pytest.raises(socket.timeout):
+            server.accept()
+        with connected(server.getsockname(), V2):
+            server.settimeout(TIMEOUT)
+            with no_descriptors():  # until the one that waits is ended
+                connection, peername = server.accept()
+            assert ended(silent)
+    with connection:
+        assert peername == CLIENT
+    assert server.counters.refused["timeout"] == 1
+    (message,) = [message for message in caplog.messages if "accept() failed" in message]
+    assert "Too many open files" in message
+    assert "1 connections wait for their header" in message
+
+
+def test_without_descriptors_a_selector_waits(listen, monkeypatch):
+    monkeypatch.setattr(_listening, "_PAUSE", PATIENCE)
+    server = listen()
+    server.setblocking(False)
+    with connected(server.getsockname(), V2), selectors.DefaultSelector() as selector:
+        selector.register(server, selectors.EVENT_READ)
+        assert selector.select(TIMEOUT)
+        with no_descriptors():
+            assert accepts_nobody(server)
+        assert accepts_nobody(server)
+        assert not selector.select(PAUSE)
+        assert 0 < server.sweep() <= PATIENCE
+        time.sleep(PATIENCE)
+        server.sweep()
+        assert selector.select(TIMEOUT)
+        connection, peername = server.accept()
+    with connection:
+        assert peername == CLIENT
+
+
+def test_a_reset_in_the_queue_is_no_failure():
+    """On BSD and macOS accept() says so."""
+
+    class Resetting(socket.socket):
+        resets = 1
+
+        def _accept(self):
+            fd, peername = super()._accept()
+            if self.resets:
+                self.resets -= 1
+                os.close(fd)
+                raise ConnectionAbortedError(errno.ECONNABORTED, "reset")
+            return fd, peername
+
+    sock = Resetting()
+    sock.bind(LOOPBACK)
+    sock.listen()
+    with ListeningSocket(sock, TRUSTING) as server:
+        server.settimeout(TIMEOUT)
+        with connected(sock.getsockname()), connected(sock.getsockname(), V2):
+            connection, peername = server.accept()
+        with connection:
+            assert peername == CLIENT
+
+
+def test_other_failures_of_accept_are_raised(listen):
+    server = listen()
+    server.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(OSError, match="Invalid argument"):
+        server.accept()
 
 
 def test_a_silent_peer_is_ended_while_no_thread_knows_of_it(listen):

@@ -12,7 +12,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from threading import RLock
 from time import monotonic
 
-from fastppv2._log import logger
+from fastppv2._log import INTERVAL, logger
 from fastppv2._peer import text_of
 from fastppv2.handshake import Listener, State
 from fastppv2.sync._connection import Connection, replay, secure
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 
 _RECEIVE_SIZE = 4096
+# Of accept(), while the connection stays in the system's queue and the socket readable.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE = 1.0  # seconds
 
 
 def create_server(
@@ -73,6 +76,8 @@ class ListeningSocket:
         self._arrivals: set[_Arrival] = set()
         self._securing: dict[_Arrival, float] = {}  # until when, the oldest first
         self._due = inf
+        self._resume = inf  # when somebody is accepted again, where that failed
+        self._logged = -inf  # when that was said last
         self._lock = RLock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, EVENT_READ)
@@ -148,14 +153,38 @@ class ListeningSocket:
         return None
 
     def _accept(self) -> tuple[Connection, Any] | None:
+        if self._resume < inf:
+            return None
         try:
             # What accept() is made of: an SSLSocket's own would begin with TLS.
             fd, peername = self._sock._accept()  # type: ignore[attr-defined]
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionAbortedError):
+            return None
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            self._pause(error)
             return None
         connection = Connection(*self._kind, fd)
         connection.setblocking(False)
         return _Arrival(self, connection, peername).proceed()
+
+    def _pause(self, error: OSError) -> None:
+        """Whoever comes stays in the queue for a while, and those who wait here go on."""
+        now = monotonic()
+        self._selector.unregister(self._sock)
+        self._resume = now + _PAUSE
+        self._due = inf
+        if now >= self._logged + INTERVAL:
+            self._logged = now
+            logger.warning(
+                "accept() failed, and is tried again each second: %s; %d connections wait for "
+                "their header: raise the limit of descriptors (ulimit -n) well above max_pending "
+                "(%d, FASTPPV2_MAX_PENDING), or lower that",
+                error,
+                self._listener.pending,
+                self._policy.max_pending,
+            )
 
     def sweep(self) -> float:
         """Ends those whose time is over; seconds until the next call, ``inf`` if nobody waits."""
@@ -170,9 +199,12 @@ class ListeningSocket:
                 self._listener.sweep()
                 for arrival in [a for a, until in self._securing.items() if now >= until]:
                     arrival.end()
+                if now >= self._resume:
+                    self._resume = inf
+                    self._selector.register(self._sock, EVENT_READ)
             if self._due == inf:
                 delay = self._listener.delay
-                self._due = next(iter(self._securing.values()), inf)
+                self._due = min(next(iter(self._securing.values()), inf), self._resume)
                 if delay is not None:
                     self._due = min(self._due, now + delay)
             return max(self._due - now, 0.0)
