@@ -40,6 +40,7 @@ _ELSEWHERE = {
     "changelog": "CHANGELOG.md",
     "performance": "bench/README.md",
     "fuzzing": "tests/fuzz/README.md",
+    "soak": "tests/soak/README.md",
     "assumptions": "csrc/proof/README.md",
 }
 _PAGES = {path: f"docs/{name}.md" for name, path in _ELSEWHERE.items()}
