@@ -11,6 +11,7 @@ import pytest
 from backends import Api
 from handshake import BALANCER, CLIENT, INET, INET6, SERVER, UNIX, Server
 from make import CRC, V2, v2
+from quoted import quoted, rows
 
 from fastppv2 import Policy, build
 from fastppv2._queue import State
@@ -513,3 +514,16 @@ def test_each_reason_is_reached(api: Api) -> None:
         assert Server(api, **settings).receive(data).reason == reason
     reached |= {"untrusted", "unreadable", "timeout", "eof", "empty", "evicted", "closed"}
     assert reached == set(REASONS)
+
+
+def test_the_page_has_each_reason() -> None:
+    """docs/policy.md: for each reason what is seen and what to change."""
+    named = [cells[0].strip("`") for cells in rows("policy.md") if len(cells) == 3]
+    assert tuple(named) == REASONS
+
+
+def test_the_page_shows_what_is_logged() -> None:
+    (shown,) = quoted("policy.md", "text")
+    reason, _, _, message = SENT[0]
+    assert reason == "missing"
+    assert shown == f"10.0.0.7:4123 refused: {message}\n"

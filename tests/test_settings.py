@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from quoted import rows
 
 from fastppv2 import Policy
 from fastppv2.settings import KNOWN, Settings, from_environment
@@ -185,3 +186,10 @@ def test_which_listeners() -> None:
 def test_speaks_proxy(sockname: object, speaks: bool) -> None:
     assert read(LISTEN=LISTEN).speaks_proxy(sockname) is speaks
     assert read().speaks_proxy(sockname) is True
+
+
+def test_the_page_has_each_variable() -> None:
+    """docs/policy.md: setting, variable, default, meaning; what a build takes stands elsewhere."""
+    named = [cells[1].strip("`") for cells in rows("policy.md") if len(cells) == 4]
+    building = ["FASTPPV2_BACKEND", "FASTPPV2_NO_EXTENSIONS", "FASTPPV2_CFFI"]
+    assert [*named, *building] == list(KNOWN)
