@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 LOG = HERE / "runs.txt"
 KINDS = ("asyncio", "uvloop", "twisted", "threads")
 TIMEOUT = 5.0  # seconds that the servers give a header
@@ -34,10 +33,10 @@ BACKLOG = 1024  # nobody waits outside the queue, where a reset would not be see
 DESCRIPTORS = 4096
 STAGES = 5  # the first warms up
 # By so much it may end above the first stage.
-MEMORY = 1 << 20  # bytes
+MEMORY = 2 << 20  # bytes
 OBJECTS = 100  # caches, and what the log keeps for a minute
 PATIENCE = 20.0  # seconds until a server is quiet
-POLL_INTERVAL = 0.05
+POLL_INTERVAL = 0.1
 
 
 class State(NamedTuple):
@@ -97,6 +96,16 @@ class Server:
             memory=int(status["VmRSS"].split()[0]) * 1024,
         )
 
+    def at_rest(self) -> State:
+        """Once nothing changes any more: a connection is counted before it has ended."""
+        before = self.state()
+        while True:
+            time.sleep(POLL_INTERVAL)
+            state = self.state()
+            if state[:3] == before[:3]:
+                return state
+            before = state
+
     def cpu_seconds(self) -> float:
         """Processor time that it took so far."""
         user, system = self._read("stat").rpartition(")")[2].split()[11:13]
@@ -118,9 +127,11 @@ def serving(kind: str, log: Any = None, **options: Any) -> Iterator[Server]:
         "descriptors": DESCRIPTORS,
         **options,
     }
+    # Without what measures coverage, which keeps something of each thread.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(
         [sys.executable, HERE / "soak_server.py", json.dumps(options)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        env={**env, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -141,7 +152,7 @@ def soak(kind: str, connections: int, stages: int, seed: int, log: Any = None) -
             driver.run(plans(random, connections // stages))
             expected = dict(driver.outcomes)
             counted = server.counted(sum(expected.values()))
-            done.append(Stage(expected, counted, server.state(), server.cpu_seconds()))
+            done.append(Stage(expected, counted, server.at_rest(), server.cpu_seconds()))
     return done
 
 

@@ -60,7 +60,7 @@ def exhaust(kind: str, log: Path) -> Exhausted:
         file = stack.enter_context(log.open("wb"))
         server = stack.enter_context(soak.serving(kind, file, timeout=SOON, descriptors=ROOM))
         serve(server.address)
-        before = server.state()
+        before = server.at_rest()
         silent = [stack.enter_context(create_connection(server.address)) for _ in range(2 * ROOM)]
         started = server.cpu_seconds()
         time.sleep(SOON / 2)
