@@ -13,7 +13,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from zope.interface import implementer  # type: ignore[import-untyped]
+from zope.interface import directlyProvides, implementer  # type: ignore[import-untyped]
 
 from fastppv2.handshake import Listener, State
 from fastppv2.twisted._transport import FirstBytes, name_in_log, show, socket_name
@@ -52,17 +52,16 @@ class ProxyProtocolFactory(Factory):
         self._policy = policy
         self._metrics = metrics
         self._timer: Any = None
+        negotiation: Any = IProtocolNegotiationFactory(factory, None)
+        if negotiation is not None:  # what TLS around this factory offers (ALPN)
+            self.acceptableProtocols = negotiation.acceptableProtocols
+            directlyProvides(self, IProtocolNegotiationFactory)
 
     def logPrefix(self) -> str:  # noqa: N802
         """Of the port, in Twisted's log."""
         factory = self.wrappedFactory
         named = ILoggingContext.providedBy(factory)
         return f"{factory.logPrefix() if named else type(factory).__name__} (PROXY)"
-
-    def __conform__(self, interface: Any) -> Any:
-        """TLS around this factory offers what the application negotiates (ALPN)."""
-        negotiates = interface is IProtocolNegotiationFactory
-        return interface(self.wrappedFactory, None) if negotiates else None
 
     def doStart(self) -> None:  # noqa: N802
         """A port opens."""
