@@ -203,7 +203,7 @@ def apache(directory: Path, addresses: Sequence[Address], section: str) -> Itera
 
 @contextmanager
 def varnish(directory: Path, vcl: str, addresses: Sequence[str]) -> Iterator[None]:
-    """Varnish with this program, at addresses as its option ``-a`` has them."""
+    """Varnish with this program, at addresses as its option ``-a`` has them, of 127.0.0.1 first."""
     config = directory / "default.vcl"
     config.write_text(vcl)
     command = [
@@ -213,8 +213,9 @@ def varnish(directory: Path, vcl: str, addresses: Sequence[str]) -> Iterator[Non
     ]
     for address in addresses:
         command += ["-a", address]
-    with closing(Program(command, directory / "varnish.log", 0)) as program:
-        program.wait_until_said("Child launched OK")
+    port = int(addresses[0].partition(",")[0].rpartition(":")[2])
+    with closing(Program(command, directory / "varnish.log", port)) as program:
+        program.connect().close()  # it listens everywhere before it serves
         yield
 
 
