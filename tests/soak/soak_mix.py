@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastppv2 import Transport, build
+from fastppv2 import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,6 @@ FRONTEND, FRONTEND6 = ("203.0.113.1", 443), ("2001:db8::1", 443)
 PAYLOAD_SIZE = 2048  # bytes, at most
 PAUSE = 0.02  # seconds between pieces
 LOCAL = build()
-CRC32C = 3
 
 
 class Last(Enum):
@@ -138,7 +137,7 @@ def bad_checksum(random: Random) -> bytes:
 
 def too_large(random: Random) -> bytes:
     tlvs = [(0xE0, random.randbytes(5000))]
-    return build(("192.0.2.1", 1), FRONTEND, transport=Transport.STREAM, tlvs=tlvs)
+    return build(("192.0.2.1", 1), FRONTEND, tlvs=tlvs)
 
 
 def two_headers(random: Random) -> bytes:
