@@ -2,14 +2,15 @@
 #include "core.h"
 #include "quad.h"
 
-enum { GROUPS = FPP_IPV6_SIZE / 2, NO_GAP = FPP_IPV6_SIZE + 1 };
+enum { GROUPS = FPP_IPV6_SIZE / 2 };
+#define NO_GAP UINT32_MAX
 
-/* Each hexadecimal digit's value, marked as one. */
-enum { HEX_MARK = 0x10 };
-static const uint8_t HEX[256] = {
+/* Each hexadecimal digit's value, with a bit that marks it as one. */
+static const uint8_t HEX[] = {
     ['0'] = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
     ['A'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
     ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+    [UINT8_MAX] = 0,
 };
 
 /* Up to four hexadecimal digits: how many. Most groups have all four. */
@@ -20,17 +21,17 @@ static uint32_t read_group(fpp_view text, uint32_t at, uint32_t *value)
     uint32_t second = HEX[bytes >> 8 & 0xFF];
     uint32_t third = HEX[bytes >> 16 & 0xFF];
     uint32_t fourth = HEX[bytes >> 24];
-    if (first & second & third & fourth & HEX_MARK) {
+    if (first & second & third & fourth) {
         *value = (first & 0xF) << 12 | (second & 0xF) << 8 | (third & 0xF) << 4 | (fourth & 0xF);
         return 4;
     }
     *value = first & 0xF;
-    if (!(first & HEX_MARK))
+    if (first == 0)
         return 0;
-    if (!(second & HEX_MARK))
+    if (second == 0)
         return 1;
     *value = *value << 4 | (second & 0xF);
-    if (!(third & HEX_MARK))
+    if (third == 0)
         return 2;
     *value = *value << 4 | (third & 0xF);
     return 3;
@@ -41,7 +42,7 @@ static int close_gap(uint8_t address[FPP_IPV6_SIZE], uint32_t filled, uint32_t g
 {
     if (gap == NO_GAP)
         return filled == FPP_IPV6_SIZE;
-    if (filled > FPP_IPV6_SIZE - 2)
+    if (filled == FPP_IPV6_SIZE)
         return 0;
     uint32_t tail = filled - gap;
     memmove(address + FPP_IPV6_SIZE - tail, address + gap, tail);
@@ -54,11 +55,10 @@ uint32_t fpp_ipv6_text(fpp_view text, uint32_t at, uint8_t address[FPP_IPV6_SIZE
     uint32_t end = at;
     uint32_t filled = 0;
     uint32_t gap = NO_GAP;
-    int group_must_follow = 1;
+    int group_must_follow = 0;
     if (fpp_equal(text, end, "::", 2)) {
         gap = 0;
         end += 2;
-        group_must_follow = 0;
     }
     /*@ loop invariant filled <= FPP_IPV6_SIZE && filled % 2 == 0;
         loop invariant (gap == NO_GAP || gap <= filled);
@@ -103,7 +103,7 @@ int fpp_read_address(uint8_t address[FPP_IPV6_SIZE], int family, const char *tex
     fpp_view view = fpp_view_of((const uint8_t *)text, length);
     uint32_t size = family == FPP_FAMILY_INET ? fpp_ipv4_text(view, 0, address)
                                               : fpp_ipv6_text(view, 0, address);
-    return size > 0 && size == length;
+    return size != 0 && size == length;
 }
 
 /* Three digits and a dot are always computed, and the heading zeros shifted out: how many there
@@ -196,12 +196,14 @@ static size_t format_groups(char *out, const uint32_t *texts, const uint16_t *gr
 static size_t format_ipv6(char *out, const uint8_t *address)
 {
     static const uint8_t MAPPED[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    static const char PREFIX[] = "::ffff:";
+    size_t size = sizeof PREFIX - 1;
     uint16_t groups[GROUPS];
     uint32_t texts[GROUPS];
     uint32_t zeros = 0;
     if (memcmp(address, MAPPED, sizeof MAPPED) == 0) { /* RFC 5952 5: dotted where it is known */
-        memcpy(out, "::ffff:", 7);
-        return 7 + format_ipv4(out + 7, address + sizeof MAPPED);
+        memcpy(out, PREFIX, size);
+        return size + format_ipv4(out + size, address + sizeof MAPPED);
     }
     /*@ loop invariant i <= GROUPS;
         loop assigns i, zeros, groups[0 .. GROUPS - 1];
@@ -223,7 +225,7 @@ static size_t format_ipv6(char *out, const uint8_t *address)
     uint32_t start = 0;
     uint32_t run = longest_run(groups, &start);
     uint32_t behind = start + run;
-    size_t size = start > 0 ? format_groups(out, texts, groups, start) - 1 : 0;
+    size = start > 0 ? format_groups(out, texts, groups, start) - 1 : 0;
     out[size++] = ':';
     out[size++] = ':';
     if (behind == GROUPS)

@@ -2,7 +2,7 @@
 #include "core.h"
 
 enum {
-    V1_TEXT_SIZE = FPP_V1_MAX_SIZE + 2 * FPP_ADDRESS_TEXT_SIZE,
+    V1_TEXT_SIZE = FPP_V1_MAX_SIZE + FPP_ADDRESS_TEXT_SIZE,
     CHECKSUM_TLV_SIZE = FPP_TLV_HEAD_SIZE + FPP_CRC32C_SIZE
 };
 
@@ -22,11 +22,12 @@ static size_t put_line(char *line, const fpp_header *header)
     static const char UNKNOWN[] = "PROXY UNKNOWN\r\n";
     static const char TCP4[] = "PROXY TCP4 ";
     static const char TCP6[] = "PROXY TCP6 ";
-    size_t size = sizeof TCP4 - 1;
+    size_t size = sizeof UNKNOWN - 1;
     if (header->family == FPP_FAMILY_UNSPEC) {
-        memcpy(line, UNKNOWN, sizeof UNKNOWN - 1);
-        return sizeof UNKNOWN - 1;
+        memcpy(line, UNKNOWN, size);
+        return size;
     }
+    size = sizeof TCP4 - 1;
     memcpy(line, header->family == FPP_FAMILY_INET ? TCP4 : TCP6, size);
     size += fpp_format_address(line + size, header->family, header->source);
     line[size++] = ' ';
@@ -169,7 +170,7 @@ static size_t build_v2(uint8_t *out, size_t capacity, const fpp_header *header,
     out[13] = (uint8_t)(header->family << 4 | header->transport);
     put_u16(out + 14, (uint32_t)(size - FPP_V2_HEAD_SIZE));
     put_block(out + FPP_V2_HEAD_SIZE, header, data);
-    if (added > 0) {
+    if (added != 0) {
         put_tlv(out + chain, FPP_TLV_CRC32C, ZEROS, FPP_CRC32C_SIZE);
         checksum = FPP_TLV_HEAD_SIZE;
     }

@@ -49,7 +49,7 @@ static inline int has_instruction(void)
 
 uint32_t fpp_crc32c_by_table(uint32_t crc, const uint8_t *data, size_t length)
 {
-    static const uint32_t TABLE[256] = FPP_CRC32C_TABLE;
+    static const uint32_t TABLE[] = FPP_CRC32C_TABLE;
     crc = ~crc;
     /*@ loop invariant i <= length;
         loop assigns i, crc;

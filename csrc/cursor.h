@@ -69,8 +69,8 @@ static inline uint32_t fpp_load4(const uint8_t at[4])
 /* The text at offset; zeros, which no v1 line contains, stand for what lies behind the end. */
 static inline uint64_t fpp_text8(fpp_view view, uint32_t offset)
 {
-    if (view.length < 8) {
-        uint64_t text = 0;
+    uint64_t text = 0;
+    if (view.length < sizeof text) {
         /*@ loop invariant i == 0 || offset + i <= view.length;
             loop assigns i, text;
             loop variant view.length - i; */
@@ -81,7 +81,7 @@ static inline uint64_t fpp_text8(fpp_view view, uint32_t offset)
     /* No branch on where the end is, for that cannot be predicted. */
     uint32_t last = view.length - 8;
     uint32_t at = offset < last ? offset : last;
-    uint64_t text = fpp_load8(fpp_at(view, at, 8));
+    text = fpp_load8(fpp_at(view, at, 8));
     uint32_t missing = offset - at;
     return missing < 8 ? text >> (8 * missing) : 0;
 }

@@ -36,19 +36,18 @@ static inline int is_before(position left, position right)
     return (left.family < right.family) | ((left.family == right.family) & lower);
 }
 
-/* The uppermost bits of 64, none of them to all. */
-static inline uint64_t leading(uint32_t bits)
+/* The uppermost bits of 64: none where bits is 0 or less, and all from 64 on. */
+static inline uint64_t leading(int bits)
 {
-    return bits == 0 ? 0 : bits >= 64 ? UINT64_MAX : ~(UINT64_MAX >> bits);
+    return bits <= 0 ? 0 : bits < 64 ? ~(UINT64_MAX >> bits) : UINT64_MAX;
 }
 
 static inline int network_holds(const fpp_network *network, position address)
 {
     position first = position_of(network);
-    uint32_t beyond = network->prefix > 64 ? network->prefix - 64u : 0;
     return first.family == address.family &&
            ((first.high ^ address.high) & leading(network->prefix)) == 0 &&
-           ((first.low ^ address.low) & leading(beyond)) == 0;
+           ((first.low ^ address.low) & leading(network->prefix - 64)) == 0;
 }
 
 /* Clears what stands behind the prefix; what is mapped becomes the IPv4 network that it is. */
@@ -60,16 +59,12 @@ static void make_plain(fpp_network *network)
         network->prefix = (uint8_t)(network->prefix - MAPPED_BITS);
         memmove(network->address, network->address + MAPPED_SIZE, FPP_IPV4_SIZE);
     }
-    uint32_t size = network->family == FPP_FAMILY_INET ? FPP_IPV4_SIZE : FPP_IPV6_SIZE;
-    if (network->prefix > 8 * size)
-        network->prefix = (uint8_t)(8 * size);
-    /*@ loop invariant i <= FPP_IPV6_SIZE;
+    /*@ loop invariant 0 <= i <= FPP_IPV6_SIZE;
         loop assigns i, network->address[0 .. FPP_IPV6_SIZE - 1];
         loop variant FPP_IPV6_SIZE - i; */
-    for (uint32_t i = 0; i < FPP_IPV6_SIZE; i++) {
-        uint32_t kept = network->prefix > 8 * i ? network->prefix - 8 * i : 0;
-        uint32_t mask = kept >= 8 ? 0xFF : 0xFF00u >> kept;
-        network->address[i] = i < size ? (uint8_t)(network->address[i] & mask) : 0;
+    for (int i = 0; i < FPP_IPV6_SIZE; i++) {
+        uint64_t kept = leading(network->prefix - 8 * i) >> 56;
+        network->address[i] = (uint8_t)(network->address[i] & kept);
     }
 }
 

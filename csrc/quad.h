@@ -58,7 +58,7 @@ static inline uint64_t fpp_digits_of(const uint8_t text[FPP_QUAD_SIZE], uint32_t
                                      uint32_t next)
 {
     uint64_t digits = fpp_load4(text + start) ^ 0x30303030u;
-    return digits << (8 * (5 + start - next)) & 0xFFFFFFFFu;
+    return (uint32_t)(digits << (8 * (5 + start - next)));
 }
 
 /* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the

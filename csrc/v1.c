@@ -35,7 +35,7 @@ static inline uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, 
 {
     uint32_t size = family == FPP_FAMILY_INET ? fpp_ipv4_text(line, at, address)
                                               : fpp_ipv6_text(line, at, address);
-    return size > 0 && fpp_text(line, at + size) == ' ' ? at + size + 1 : 0;
+    return size != 0 && fpp_text(line, at + size) == ' ' ? at + size + 1 : 0;
 }
 
 /* The fields of a TCP4 or TCP6 line from left to right. A field that is cut off by the end of the

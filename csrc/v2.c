@@ -26,14 +26,16 @@ static inline int read_kind(fpp_view input, kind *out, fpp_error *why)
     if (input.length <= FAMILY_OFFSET || out->command == FPP_COMMAND_LOCAL)
         return FPP_STATUS_OK; /* LOCAL: "discard the protocol block including the family" */
     byte = fpp_u8(input, FAMILY_OFFSET);
-    if (byte >> 4 > FPP_FAMILY_UNIX) /* "must be rejected as invalid by receivers" */
+    uint8_t family = byte >> 4;
+    uint8_t transport = byte & 0x0F;
+    if (family > FPP_FAMILY_UNIX) /* "must be rejected as invalid by receivers" */
         return fpp_fault(why, FPP_STATUS_V2_FAMILY, FAMILY_OFFSET);
-    if ((byte & 0x0F) > FPP_TRANSPORT_DGRAM)
+    if (transport > FPP_TRANSPORT_DGRAM)
         return fpp_fault(why, FPP_STATUS_V2_TRANSPORT, FAMILY_OFFSET);
-    if (byte >> 4 == FPP_FAMILY_UNSPEC || (byte & 0x0F) == FPP_TRANSPORT_UNSPEC)
+    if (family == FPP_FAMILY_UNSPEC || transport == FPP_TRANSPORT_UNSPEC)
         return FPP_STATUS_OK; /* "the receiver should ignore address information" */
-    out->family = byte >> 4;
-    out->transport = byte & 0x0F;
+    out->family = family;
+    out->transport = transport;
     return FPP_STATUS_OK;
 }
 
@@ -66,7 +68,7 @@ static int finish(fpp_view header, uint32_t from, fpp_header *out, fpp_error *wh
 {
     out->tlvs.offset = from;
     out->tlvs.length = header.length - from;
-    return from < header.length ? fpp_tlv_check(header, from, why) : FPP_STATUS_OK;
+    return from == header.length ? FPP_STATUS_OK : fpp_tlv_check(header, from, why);
 }
 
 /* Without addresses the block may hold anything: TLVs only if it is nothing but a chain (AWS
@@ -80,7 +82,7 @@ static int finish_without_addresses(fpp_view header, fpp_header *out, fpp_error 
 
 int fpp_v2_parse(fpp_view input, uint32_t max_size, fpp_header *out, fpp_error *why)
 {
-    kind found = {0, 0, 0};
+    kind found = {.family = FPP_FAMILY_UNSPEC, .transport = FPP_TRANSPORT_UNSPEC};
     int status = read_kind(input, &found, why);
     if (status != FPP_STATUS_OK)
         return status;

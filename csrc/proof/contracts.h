@@ -537,7 +537,7 @@ static inline position position_of(const fpp_network *network);
 static inline int is_before(position left, position right);
 
 /*@ assigns \result \from bits; */
-static inline uint64_t leading(uint32_t bits);
+static inline uint64_t leading(int bits);
 
 /*@ requires \valid_read(network);
     assigns \result \from *network, address; */

@@ -34,6 +34,7 @@ int same_verdict(const verdict *left, const verdict *right);
 void walk(const uint8_t *data, const fpp_header *header);
 
 void test_vectors(const char *path);
+void test_faults(void);
 void test_address(void);
 void test_crc32c(void);
 void test_build(void);

@@ -107,6 +107,21 @@ static void test_malformed(void)
     check_malformed(FPP_FAMILY_INET6, V6, sizeof V6 / sizeof *V6);
 }
 
+/* Text of which nothing can be read, though its beginning is an address. */
+static void test_nothing_read(void)
+{
+    static const char *const TEXTS[] = {
+        "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3.256", "::1.2.3", "1::2::3", "1:", "::1:", "1:2:3",
+    };
+    uint8_t address[FPP_IPV6_SIZE];
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
+        size_t size = strlen(TEXTS[i]);
+        fpp_view text = fpp_view_of(guarded_at_end(behind, TEXTS[i], size), size);
+        trying(TEXTS[i]);
+        check(fpp_ipv6_text(text, 0, address) == 0, "some of it is read");
+    }
+}
+
 static size_t format(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uint8_t *address)
 {
     char *at = (char *)guarded_at_end(behind, out, FPP_ADDRESS_TEXT_SIZE);
@@ -315,6 +330,7 @@ void test_address(void)
     front = guarded_open(FPP_V1_MAX_SIZE * 4);
     behind = guarded_open(FPP_V1_MAX_SIZE * 4);
     test_malformed();
+    test_nothing_read();
     test_canonical();
     test_round_trip();
     test_against_libc();

@@ -22,10 +22,7 @@ static size_t build(uint8_t *out, size_t capacity, const order *from)
 
 static int is_untouched(const uint8_t *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != MARK)
-            return 0;
-    return 1;
+    return size == 0 || (bytes[0] == MARK && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 static uint8_t *marked(size_t size)
@@ -273,7 +270,7 @@ static void test_bad_ports(void)
     static const char *const PORTS[] = {
         "", "00", "01", "080", "00080", "65536", "65540", "66000", "70000", "99999", "100000",
         "655350", "0443", "4294967296", "18446744073709551616", "+1", "-1", "-0", "0x50", "1_0",
-        "1.0", "a", "8\xC2\xB2", "443\t", "4 4",
+        "1.0", "a", ":", "8:", "/", "8/", "8\xC2\xB2", "443\t", "4 4",
     };
     for (size_t i = 0; i < 2 * (sizeof PORTS / sizeof *PORTS); i++) {
         char line[FPP_V1_MAX_SIZE] = "PROXY TCP4 0.0.0.0 0.0.0.0 ";
@@ -368,7 +365,7 @@ static void test_refused_tlvs(void)
 static void test_limits(void)
 {
     enum { ROOM = FPP_TLV_MAX_SIZE - FPP_INET_BLOCK_SIZE - FPP_TLV_HEAD_SIZE, CHECKSUM = 7 };
-    static fpp_tlv_in many[FPP_TLV_MAX_SIZE / FPP_TLV_HEAD_SIZE];
+    static fpp_tlv_in many[FPP_TLV_MAX_SIZE / FPP_TLV_HEAD_SIZE + 1];
     fpp_tlv_in tlv = {FPP_TLV_NETNS, ROOM, guarded_at_end(values, values.first, ROOM)};
     order from = {.header = &TCP4, .tlvs = &tlv, .count = 1};
     trying("65551 bytes");
@@ -384,12 +381,19 @@ static void test_limits(void)
     check_refused(&from, "65552 bytes");
     tlv.length = FPP_TLV_MAX_SIZE;
     check_refused(&from, "a TLV of 65535 bytes");
-    from.count = sizeof many / sizeof *many - FPP_INET_BLOCK_SIZE / FPP_TLV_HEAD_SIZE;
+    from.count = (FPP_TLV_MAX_SIZE - FPP_INET_BLOCK_SIZE) / FPP_TLV_HEAD_SIZE;
     from.tlvs = many;
     trying("21841 empty TLVs");
     try_order(&from);
     from.count++;
     check_refused(&from, "21842 empty TLVs");
+    fpp_header unspec = {.version = 2, .command = FPP_COMMAND_PROXY};
+    from.header = &unspec;
+    from.count = FPP_TLV_MAX_SIZE / FPP_TLV_HEAD_SIZE;
+    trying("65535 bytes of TLVs, which leave no room for addresses");
+    try_order(&from);
+    from.count++;
+    check_refused(&from, "65538 bytes of TLVs");
 }
 
 /* Without addresses, so that they cannot look like a chain, TLVs are read from 16 or not at all. */

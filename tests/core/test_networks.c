@@ -46,8 +46,6 @@ static int holds(const fpp_network *network, uint8_t family, const uint8_t *addr
         family = FPP_FAMILY_INET;
         address += 12;
     }
-    if (prefix > bits_of(kind))
-        prefix = bits_of(kind);
     return kind == family && shares(first, address, prefix);
 }
 
@@ -75,7 +73,7 @@ static void any_networks(fpp_network *networks, size_t count)
         networks[i].family = any_family();
         uint32_t bits = bits_of(networks[i].family);
         uint32_t least = small ? bits - bits / 4 : 0;
-        networks[i].prefix = (uint8_t)(least + random_below(bits - least + 2));
+        networks[i].prefix = (uint8_t)(least + random_below(bits - least + 1));
         any_address(networks[i].family, networks[i].address);
     }
 }
@@ -106,14 +104,14 @@ static int in_list(const fpp_network *list, size_t count, uint8_t family, const 
     return 0;
 }
 
-static void check_list(guarded region, size_t count)
+static void check_list(guarded region, guarded list, size_t count)
 {
-    fpp_network given[MOST], ordered[MOST];
+    fpp_network given[MOST];
     uint32_t numbers[2 * MOST + FPP_NETWORKS_ROOM] = {0};
     fpp_networks networks;
     size_t room = (2 * count + FPP_NETWORKS_ROOM) * sizeof numbers[0];
     any_networks(given, count);
-    memcpy(ordered, given, count * sizeof given[0]);
+    fpp_network *ordered = (void *)guarded_at_end(list, given, count * sizeof given[0]);
     /* Alignment is the guard's page minus a multiple of four. */
     void *behind = (void *)guarded_at_end(region, (const uint8_t *)numbers, room);
     fpp_order_networks(&networks, ordered, count, behind);
@@ -134,6 +132,24 @@ static void check_list(guarded region, size_t count)
         check(fpp_in_networks(&networks, family, address) ==
                   in_list(given, count, family, address),
               "an address of family %d among %zu networks", family, count);
+    }
+}
+
+/* Each second address is a network, so that every place in lists of every length is searched. */
+static void check_places(size_t count)
+{
+    fpp_network networks[MOST];
+    uint32_t room[2 * MOST + FPP_NETWORKS_ROOM];
+    fpp_networks ordered;
+    for (size_t i = 0; i < count; i++) {
+        fpp_network network = {{10, 0, (uint8_t)(i >> 7), (uint8_t)(i << 1)}, FPP_FAMILY_INET, 32};
+        networks[i] = network;
+    }
+    fpp_order_networks(&ordered, networks, count, room);
+    for (size_t i = 0; i < 2 * MOST; i++) {
+        const uint8_t address[] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
+        check(fpp_in_networks(&ordered, FPP_FAMILY_INET, address) == (i % 2 == 0 && i < 2 * count),
+              "address %zu among %zu networks", i, count);
     }
 }
 
@@ -160,8 +176,12 @@ void test_networks(void)
 {
     trying("networks");
     guarded region = guarded_open((2 * MOST + FPP_NETWORKS_ROOM) * sizeof(uint32_t));
+    guarded list = guarded_open(MOST * sizeof(fpp_network));
     for (uint32_t i = 0; i < LISTS; i++)
-        check_list(region, i < 8 ? i / 2 : random_below(MOST + 1));
+        check_list(region, list, i < 8 ? i / 2 : random_below(MOST + 1));
+    for (size_t count = 0; count <= MOST; count++)
+        check_places(count);
     check_ends();
     guarded_close(region);
+    guarded_close(list);
 }
