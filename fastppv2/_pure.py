@@ -430,19 +430,19 @@ def _judge_v1(data: bytes) -> NoReturn:
     if data[_SPACE_AT:_PROTOCOL_AT] not in (b" ", b""):
         _fail(data, Status.V1_SPACE, _SPACE_AT)
     line = data[: _line_size(data)]
-    # "TCP4", source, destination, source port, and all that follows, with the CRLF
-    fields = line[_PROTOCOL_AT:].split(b" ", 4)
-    if fields[0] not in (b"TCP4", b"TCP6") or len(fields) < 2:
+    # The last of them has the CRLF in it, so whatever is right has another one behind it.
+    fields = line[_PROTOCOL_AT:].split(b" ")
+    if fields[0] not in (b"TCP4", b"TCP6"):
         _fail(line, Status.V1_PROTOCOL, _PROTOCOL_AT)
     read = read_ipv4 if fields[0] == b"TCP4" else read_ipv6
     at = _PROTOCOL_AT + len(fields[0]) + 1
-    if read(fields[1]) is None or len(fields) < 3:
+    if read(fields[1]) is None:
         _fail(line, Status.V1_SOURCE, at)
     at += len(fields[1]) + 1
-    if read(fields[2]) is None or len(fields) < 4:
+    if read(fields[2]) is None:
         _fail(line, Status.V1_DESTINATION, at)
     at += len(fields[2]) + 1
-    if not _is_port(fields[3].decode("ascii", "replace")) or len(fields) < 5:
+    if not _is_port(fields[3].decode("ascii", "replace")):
         _fail(line, Status.V1_SOURCE_PORT, at)
     at += len(fields[3]) + 1
     _judge_last_port(line, fields[4], at)
@@ -477,12 +477,12 @@ def _line_size(data: bytes) -> int:
 
 def _check_line_ends(data: bytes, stop: int) -> None:
     """Refuses the first LF, or CR with another byte behind it, before ``stop``."""
-    lf = data.find(b"\n", _PROTOCOL_AT, stop)
     cr = data.find(b"\r", _PROTOCOL_AT, stop)
-    if cr != -1 and (lf == -1 or cr < lf) and cr + 1 < min(len(data), V1_MAX_SIZE):
-        _fail(data, Status.V1_CARRIAGE_RETURN, cr + 1)
+    lf = data.find(b"\n", _PROTOCOL_AT, stop if cr == -1 else cr)
     if lf != -1:
         _fail(data, Status.V1_LINE_FEED, lf)
+    if cr != -1 and cr + 1 < min(len(data), V1_MAX_SIZE):
+        _fail(data, Status.V1_CARRIAGE_RETURN, cr + 1)
 
 
 # Version 2: the binary header (2.2).
@@ -543,7 +543,7 @@ def _parse_v2(data: bytes, max_size: int) -> Header:
     if size > len(data):
         _incomplete(data, size)
     raw = data[:size]
-    if size > least:
+    if size != least:
         _check_tlvs(raw, tlvs_at(raw))
     header = make()
     header._raw = raw
