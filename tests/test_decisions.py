@@ -44,6 +44,7 @@ def invalid(api: Api, data: bytes, **options: int) -> int:
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 65536 2\r\n", 27),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 99999 2\r\n", 27),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 100000 2\r\n", 27),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 8: 2\r\n", 27),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 100000\r\n", 34),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n", 29),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 02\r\n", 29),
@@ -86,6 +87,7 @@ def test_row_2_unknown_ignores_the_rest_of_the_line(api: Api) -> None:
         assert header.source is header.destination is None
     assert invalid(api, b"PROXY UNKNOWNS\r\n") == 6
     assert invalid(api, b"PROXY UNKNOWN\tx\r\n") == 6
+    assert invalid(api, b"PROXY UNKNOWN\rx") == 14
 
 
 def test_row_3_dotted_quad_in_tcp6(api: Api) -> None:

@@ -11,7 +11,7 @@ from backends import Api
 from quoted import quoted
 
 from fastppv2 import Policy
-from fastppv2.policy import SETTINGS, Networks
+from fastppv2.policy import SETTINGS, Networks, policy_of
 
 LIKE = "write it like 10.0.0.0/8, 192.0.2.7, 2001:db8::/32 or unix"
 
@@ -217,3 +217,15 @@ def test_the_page() -> None:
     exec(code, names)
     expected = Policy(["10.0.0.0/8", "2001:db8::/32", "unix"], timeout=3.0)
     assert names["policy"] == expected
+
+
+def test_policy_of_a_server() -> None:
+    class Server:
+        policy: object = Policy("10.0.0.0/8")
+
+    assert policy_of(Server()) is Server.policy
+    Server.policy = "all"
+    with pytest.raises(TypeError, match=r"^Server\.policy: expected a Policy, got 'all'$"):
+        policy_of(Server())
+    with pytest.raises(TypeError, match=r"^object\.policy: expected a Policy, got None$"):
+        policy_of(object())

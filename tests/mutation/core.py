@@ -1,31 +1,42 @@
 """Mutants of the C core, held against its own test program; see README.md here.
 
-``core.py`` tries all of them, ``core.py 50 v1.c v2.c`` that many of each of these files, drawn with
-a fixed seed. A mutant that compiles to the same code is none.
+A mutant that compiles to the same code is none.
 """
 
 from __future__ import annotations
 
-import random
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from backends import VECTORS
 from program import CSRC, PROGRAM, vector_line
-from verdict import Mutant, report
+from trial import main, passes
+from verdict import Mutant
 
-TIMEOUT = 60  # seconds; a mutant may loop for ever
-COMPILE = ["cc", "-std=c11", "-O1", "-w"]
+LIMITS = "ulimit -t 6"  # seconds: a mutant may loop for ever, the whole program takes one or two
+FLAGS = ["-std=c11", "-O1", "-w"]
 # With the processor's own instructions and without them: a line that one of them leaves out is
 # tried with the other.
 VARIANTS = {"native": ["-march=native"], "portable": ["-DFPP_PORTABLE"]}
-# Written by a program, or declarations alone.
-NOT_MUTATED = ("spec.h", "fastppv2.h", "fastppv2_all.h")
-FILES = sorted(path.name for path in CSRC.glob("*.[ch]") if path.name not in NOT_MUTATED)
+# What survives is tried with these, which see what is read or written beside what it should be.
+SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+CORE = sorted(path.name for path in CSRC.glob("*.c"))
+# The other headers are written by a program, or declarations alone.
+FILES = sorted([*CORE, "core.h", "cursor.h", "quad.h"])
+
+# What the test program is asked for first, and after it all the rest.
+SUBJECTS = ["vectors", "faults", "crc32c", "tlv", "networks", "build", "address"]
+FIRST = {
+    "address.c": "address",
+    "build.c": "build",
+    "crc32c.c": "crc32c",
+    "networks.c": "networks",
+    "quad.h": "address",
+    "tlv.c": "tlv",
+}
 
 SWAPS = {
     "<": ("<=", ">="),
@@ -52,10 +63,10 @@ SWAPS = {
     "~": ("",),
 }
 # What is no operator: comments, literals, directives with their continuations; and what never
-# fails where the core is right.
+# fails where the core is right: assertions, and what fpp_at asserts.
 SKIPPED = re.compile(
     r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])'"
-    r"|^[ ]*#(?:\\\n|[^\n])*|assert\([^;]*;",
+    r"|^[ ]*#(?:\\\n|[^\n])*|assert\([^;]*;|fpp_at\(\w+, \w+, \d\)",
     re.DOTALL | re.MULTILINE,
 )
 # Binary operators stand between blanks, so that pointers and signs are not taken for them.
@@ -73,91 +84,113 @@ def changes(token: str) -> tuple[str, ...]:
     return SWAPS[token]
 
 
-def mutants_of(name: str) -> Iterator[tuple[Mutant, str]]:
-    """Each with the whole text that it makes of the file."""
+def mutants_of(name: str) -> list[tuple[Mutant, str]]:
     text = (CSRC / name).read_text()
     code = SKIPPED.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     lines = text.splitlines()
+    mutants = []
     for found in TOKEN.finditer(code):
         for change in changes(found[0]):
             changed = text[: found.start()] + change + text[found.end() :]
             line = text.count("\n", 0, found.start())
             now = changed.splitlines()[line]
-            yield Mutant(name, line + 1, lines[line].strip(), now.strip()), changed
+            mutants.append((Mutant(name, line + 1, lines[line].strip(), now.strip()), changed))
+    return mutants
 
 
 class Program:
-    """The test program, of which only the core is compiled again."""
+    """The test program compiled in one way, and the core as it is."""
 
     def __init__(self, directory: Path, flags: list[str]) -> None:
-        self.directory = directory
         self.flags = flags
         directory.mkdir()
-        self.tests = [self.compile(source, CSRC) for source in PROGRAM]
-        self.original = self.compile(CSRC / "fastppv2_all.h", CSRC).read_bytes()
+        self.tests = [self.compile(source, directory) for source in PROGRAM]
+        self.core = {name: self.compile(CSRC / name, directory) for name in CORE}
 
-    def compile(self, source: Path, include: Path) -> Path:
-        target = self.directory / f"{source.stem}.o"
-        words = [*COMPILE, *self.flags, f"-I{include}", "-x", "c", "-c", source, "-o", target]
-        subprocess.run(words, check=True, capture_output=True, timeout=TIMEOUT)
+    def compile(self, source: Path, directory: Path) -> Path:
+        """From where the source is, so that its assertions name it alike everywhere."""
+        target = directory / f"{source.stem}.o"
+        words: list[str | Path] = [
+            "cc",
+            *FLAGS,
+            *self.flags,
+            f"-I{CSRC}",
+            "-c",
+            source.name,
+            "-o",
+            target,
+        ]
+        subprocess.run(words, check=True, capture_output=True, cwd=source.parent)
         return target
 
-    def verdict(self, core: Path, vectors: Path) -> str:
-        """Of the core in that directory: "none" where it is the same code, "killed" or "left"."""
-        try:
-            compiled = self.compile(core / "fastppv2_all.h", core)
-        except subprocess.SubprocessError:
-            return "none"
-        if compiled.read_bytes() == self.original:
-            return "none"
-        program = self.directory / "core"
-        subprocess.run(["cc", compiled, *self.tests, "-o", program], check=True)
-        try:
-            done = subprocess.run([program, vectors], capture_output=True, timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return "killed"
-        return "killed" if done.returncode else "left"
+    def changed(self, core: Path, file: str) -> dict[str, Path]:
+        """Of the core in that directory, where file is another: the objects that are others."""
+        objects = {}
+        for name in [file] if file in CORE else CORE:
+            try:
+                compiled = self.compile(core / name, core)
+            except subprocess.CalledProcessError:
+                return {}  # it is no C
+            if compiled.read_bytes() != self.core[name].read_bytes():
+                objects[name] = compiled
+        return objects
+
+    def linked(self, directory: Path, changed: dict[str, Path]) -> Path:
+        program = directory / "program"
+        objects = [*self.tests, *{**self.core, **changed}.values()]
+        words: list[str | Path] = ["cc", *self.flags, *objects, "-o", program]
+        subprocess.run(words, check=True)
+        return program
 
 
-def tried(programs: list[Program], core: Path, vectors: Path) -> str:
-    found = "none"
-    for program in programs:
-        verdict = program.verdict(core, vectors)
-        if verdict == "killed":
-            return verdict
-        found = verdict if found == "none" else found
-    return found
+class Bench:
+    """A copy of the core, in which one mutant after the other is compiled and run."""
+
+    def __init__(
+        self, directory: Path, programs: list[Program], sanitized: Program, vectors: Path
+    ) -> None:
+        self.directory = directory
+        self.programs = programs
+        self.sanitized = sanitized
+        self.vectors = vectors
+        shutil.copytree(CSRC, directory, ignore=shutil.ignore_patterns("proof"))
+
+    def verdict(self, mutant: Mutant, text: str) -> str:
+        path = self.directory / mutant.file
+        original = path.read_text()
+        path.write_text(text)
+        found = self.tried(self.programs, mutant.file)
+        if found == "left" and self.tried([self.sanitized], mutant.file) == "killed":
+            found = "killed"
+        path.write_text(original)
+        return found
+
+    def tried(self, programs: list[Program], file: str) -> str:
+        found = "none"
+        for program in programs:
+            changed = program.changed(self.directory, file)
+            if changed:
+                found = "left"
+                if not self.passes(program.linked(self.directory, changed), file):
+                    return "killed"
+        return found
+
+    def passes(self, program: Path, file: str) -> bool:
+        first = FIRST.get(file, "vectors")
+        others = [subject for subject in SUBJECTS if subject != first]
+        words = [program, self.vectors]
+        return passes(LIMITS, *words, first) and passes(LIMITS, *words, *others)
 
 
-def main(sample: int | None, files: list[str]) -> int:
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        vectors = directory / "vectors.txt"
-        vectors.write_text("".join([vector_line(case) + "\n" for case in VECTORS]))
-        core = directory / "csrc"
-        core.mkdir()
-        for path in CSRC.glob("*.[ch]"):
-            (core / path.name).write_text(path.read_text())
-        programs = [Program(directory / kind, flags) for kind, flags in VARIANTS.items()]
-        good = [each(file, sample, programs, core, vectors) for file in files or FILES]
-    return 0 if all(good) else 1
-
-
-def each(file: str, sample: int | None, programs: list[Program], core: Path, vectors: Path) -> bool:
-    """All mutants of a file, or some of them."""
-    found = list(mutants_of(file))
-    if sample is not None and sample < len(found):
-        found = random.Random(sample).sample(found, sample)
-    verdicts = []
-    for mutant, text in found:
-        (core / file).write_text(text)
-        verdicts.append((mutant, tried(programs, core, vectors)))
-    (core / file).write_text((CSRC / file).read_text())
-    left = [mutant for mutant, verdict in verdicts if verdict == "left"]
-    count = len([verdict for _, verdict in verdicts if verdict != "none"])
-    return report(file, count, left, whole=sample is None)
+def benches(directory: Path, count: int) -> list[Bench]:
+    vectors = directory / "vectors.txt"
+    vectors.write_text("".join([vector_line(case) + "\n" for case in VECTORS]))
+    programs = [Program(directory / kind, flags) for kind, flags in VARIANTS.items()]
+    sanitized = Program(directory / "sanitized", SANITIZED)
+    return [
+        Bench(directory / f"core{number}", programs, sanitized, vectors) for number in range(count)
+    ]
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
-    sys.exit(main(*(numbers or [None]), [word for word in sys.argv[1:] if not word.isdigit()]))
+    sys.exit(main(__doc__, FILES, mutants_of, benches))

@@ -1,32 +1,38 @@
-"""Mutants of the Python modules, made and run by Cosmic Ray; see README.md here.
-
-``python tests/mutation/python.py policy handshake`` works in a copy of the tree and ends with
-status 1 where fewer than 95 % are killed, or one survives that equivalents.toml does not explain.
-"""
+"""Mutants of the Python modules, made by Cosmic Ray; see README.md here."""
 
 from __future__ import annotations
 
 import ast
 import os
-import resource
-import shlex
 import shutil
 import sys
 import tempfile
+from compileall import compile_dir
 from pathlib import Path
 
-from cosmic_ray.commands import execute, init
-from cosmic_ray.config import ConfigDict
+from cosmic_ray.commands import init
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
-from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
-from verdict import Mutant, report
+from cosmic_ray.work_db import use_db
+from cosmic_ray.work_item import MutationSpec
+from trial import main, passes
+from verdict import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TIMEOUT = 60.0  # seconds; a mutant may loop for ever
-MEMORY = 2 << 30  # bytes; and take memory all the while
-EXAMPLES = {"HYPOTHESIS_EXAMPLES": "300", "DIFFERENTIAL_INPUTS": "4000"}
+# Seconds, of which the tests of a module take three or four, and KiB: a mutant may loop for ever
+# and take memory all the while.
+LIMITS = "ulimit -t 20 && ulimit -v 2097152"
+PYTEST = [
+    *(sys.executable, "-m", "pytest", "-qx", "--assert=plain", "-p", "no:cacheprovider"),
+    *("--hypothesis-seed=0", "-k", "not cython and not cffi"),
+]
+ENVIRONMENT = {
+    "FASTPPV2_BACKEND": "python",
+    "HYPOTHESIS_EXAMPLES": "300",
+    "DIFFERENTIAL_INPUTS": "4000",
+    # A mutant as long as the last one, made in the same second, would be taken for that one.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 # The tests of each module: those that kill most in little time, and for what is left all others.
 BYTES = (
@@ -87,8 +93,7 @@ def code_of(source: str) -> str | None:
         return None
 
 
-def mutated(item: WorkItem, source: str) -> str:
-    (mutation,) = item.mutations
+def mutated(mutation: MutationSpec, source: str) -> str:
     operator = get_operator(mutation.operator_name)()
     found = mutate_code(source, operator, mutation.occurrence)
     assert found is not None
@@ -106,65 +111,67 @@ def mutant_of(module: str, source: str, changed: str) -> Mutant:
     return Mutant(module, first + 1, *["\n".join(map(str.strip, text)) for text in (was, now)])
 
 
-def choose(database: WorkDB, module: str, source: str) -> dict[str, Mutant]:
-    """Skips what is no mutant, or the same as another, and returns the others by job."""
-    chosen, seen = {}, {code_of(source), None}
-    for item in list(database.pending_work_items):
-        if is_wanted(item.mutations[0].operator_name):
-            changed = mutated(item, source)
-            code = code_of(changed)
-            if code not in seen:
-                seen.add(code)
-                chosen[item.job_id] = mutant_of(module, source, changed)
-                continue
-        database.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
-    return chosen
+def mutants_of(module: str) -> list[tuple[Mutant, str]]:
+    """But for what is no mutant, or the same as another."""
+    source = path_of(ROOT, module).read_text()
+    mutants, seen = [], {code_of(source), None}
+    with tempfile.TemporaryDirectory() as name, use_db(Path(name) / "mutants.sqlite") as database:
+        init([path_of(ROOT, module)], database, {})
+        mutations = [item.mutations[0] for item in database.work_items]
+    for mutation in sorted(mutations, key=lambda each: (each.operator_name, each.occurrence)):
+        if not is_wanted(mutation.operator_name):
+            continue
+        changed = mutated(mutation, source)
+        code = code_of(changed)
+        if code not in seen:
+            seen.add(code)
+            mutants.append((mutant_of(module, source, changed), changed))
+    return mutants
 
 
 def is_wanted(operator: str) -> bool:
     return operator.endswith(OPERATORS) or not operator.startswith(SEVERAL)
 
 
-def command(module: str) -> str:
-    quick = ["-qx", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-    words = [sys.executable, "-m", "pytest", *quick, "-k", "not cython and not cffi"]
-    steps = [[*words, *[f"tests/test_{name}.py" for name in names]] for names in TESTS[module]]
-    return shlex.join(["sh", "-c", " && ".join(map(shlex.join, steps))])
+def path_of(tree: Path, module: str) -> Path:
+    return tree / "fastppv2" / f"{module}.py"
 
 
-def survivors(module: str) -> tuple[int, list[Mutant]]:
-    """How many mutants there are, and which of them no test tells from the module."""
-    path = Path("fastppv2") / f"{module}.py"
-    config = ConfigDict(
-        {
-            "timeout": TIMEOUT,
-            "test-command": command(module),
-            "distributor": ConfigDict({"name": "local"}),
-        }
-    )
-    if os.system(config.test_command + " > /dev/null"):
-        sys.exit(f"the tests of {module} fail without any mutation: {config.test_command}")
-    with use_db(f"{module}.sqlite") as database:
-        init([path], database, {})
-        chosen = choose(database, module, path.read_text())
-        print(f"{module}: {len(chosen)} mutants", flush=True)
-        execute(database, config)
-        results = dict(database.results)
-    left = [job for job in chosen if results[job].test_outcome != TestOutcome.KILLED]
-    return len(chosen), [chosen[job] for job in left]
+class Bench:
+    """A copy of the tree, compiled but for the module that is changed."""
 
-
-def main(modules: list[str]) -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    os.environ.update(EXAMPLES, FASTPPV2_BACKEND="python")
-    with tempfile.TemporaryDirectory() as directory:
-        tree = Path(directory) / "fastppv2"
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "build"))
-        os.chdir(tree)
-        os.environ["PYTHONPATH"] = str(tree)  # before the one that is installed
-        good = [report(module, *survivors(module)) for module in modules or TESTS]
-    return 0 if all(good) else 1
+        compile_dir(tree / "fastppv2", quiet=1)
+        compile_dir(tree / "tests", quiet=1)
+        self.sound: set[str] = set()
+
+    def verdict(self, mutant: Mutant, text: str) -> str:
+        if mutant.file not in self.sound:
+            assert self.passes(mutant.file), f"{mutant.file}: tests fail without any mutation"
+            self.sound.add(mutant.file)
+        path = path_of(self.tree, mutant.file)
+        path.write_text(text)
+        passed = self.passes(mutant.file)
+        shutil.copy2(path_of(ROOT, mutant.file), path)
+        return "left" if passed else "killed"
+
+    def passes(self, module: str) -> bool:
+        environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(self.tree)}
+        return all(
+            passes(LIMITS, *PYTEST, *paths(names), cwd=self.tree, env=environment)
+            for names in TESTS[module]
+        )
+
+
+def paths(names: list[str]) -> list[str]:
+    return [f"tests/test_{name}.py" for name in names]
+
+
+def benches(directory: Path, count: int) -> list[Bench]:
+    return [Bench(directory / f"tree{number}") for number in range(count)]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(__doc__, list(TESTS), mutants_of, benches))

@@ -32,21 +32,44 @@ def explained() -> set[tuple[str, str, str]]:
     }
 
 
-def report(file: str, count: int, left: list[Mutant], whole: bool = True) -> bool:
-    """Prints the figures and what is wrong; ``whole``: all mutants of the file were tried."""
+class Figures(NamedTuple):
+    tried: int = 0
+    killed: int = 0
+    equivalent: int = 0
+    unexplained: int = 0  # survivors that are not listed, and what is listed but did not survive
+
+    def __add__(self, other: Figures) -> Figures:  # type: ignore[override]
+        return Figures(*map(sum, zip(self, other)))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.killed} of {self.tried} killed ({self.killed / max(self.tried, 1):.1%}), "
+            f"{self.equivalent} are equivalent, {self.unexplained} to be explained"
+        )
+
+    def are_good(self) -> bool:
+        many = self.killed >= KILLED_AT_LEAST * self.tried
+        few = self.equivalent <= EQUIVALENT_AT_MOST * self.tried
+        return many and few and self.unexplained == 0
+
+
+def judge(file: str, mutants: list[Mutant], verdicts: dict[Mutant, str], whole: bool) -> Figures:
+    """Prints what is wrong and the figures; ``whole``: these are all mutants of the file."""
+    tried = [mutant for mutant in mutants if verdicts[mutant] != "none"]
+    left = [mutant for mutant in tried if verdicts[mutant] == "left"]
     known = {entry for entry in explained() if entry[0] == file}
-    equivalent = [mutant for mutant in left if (file, mutant.was, mutant.now) in known]
-    unexplained = [mutant for mutant in left if mutant not in equivalent]
+    survived = {(file, mutant.was, mutant.now) for mutant in left}
+    unexplained = [mutant for mutant in left if (file, mutant.was, mutant.now) not in known]
+    stale = known - survived if whole else set()
     for mutant in unexplained:
         print(f"survived: {file}:{mutant.line}:\n- {mutant.was}\n+ {mutant.now}")
-    stale = known - {(file, mutant.was, mutant.now) for mutant in equivalent} if whole else set()
     for _, was, now in stale:
         print(f"listed in {EQUIVALENTS.name}, but killed or gone:\n- {was}\n+ {now}")
-    killed = count - len(left)
-    print(
-        f"{file}: {killed} of {count} killed ({killed / count:.1%}), {len(equivalent)} are "
-        f"equivalent ({len(equivalent) / count:.1%}), {len(unexplained)} survived",
-        flush=True,
+    figures = Figures(
+        len(tried),
+        len(tried) - len(left),
+        len(left) - len(unexplained),
+        len(unexplained) + len(stale),
     )
-    few = len(equivalent) <= EQUIVALENT_AT_MOST * count
-    return killed >= KILLED_AT_LEAST * count and few and not unexplained and not stale
+    print(f"{file}: {figures}", flush=True)
+    return figures
