@@ -16,7 +16,14 @@ from twisted.logger import Logger
 from zope.interface import directlyProvides, implementer  # type: ignore[import-untyped]
 
 from fastppv2.handshake import Listener, State
-from fastppv2.twisted._transport import FirstBytes, name_in_log, show, socket_name
+from fastppv2.twisted._transport import (
+    FirstBytes,
+    lowest,
+    make_room,
+    name_in_log,
+    show,
+    socket_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +58,8 @@ class ProxyProtocolFactory(Factory):
         self.wrappedFactory = factory
         self._policy = policy
         self._metrics = metrics
-        self._timer: Any = None
+        self.timer: Any = None
+        self._roomy: type | None = None
         negotiation: Any = IProtocolNegotiationFactory(factory, None)
         if negotiation is not None:  # what TLS around this factory offers (ALPN)
             self.acceptableProtocols = negotiation.acceptableProtocols
@@ -80,49 +88,56 @@ class ProxyProtocolFactory(Factory):
     def stopFactory(self) -> None:  # noqa: N802
         """The last port is closed, and with it the connections that wait for their header."""
         self.listener.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: N802
         """For a connection from ``addr``."""
-        return _HeaderProtocol(self, addr)
+        protocol = _HeaderProtocol()
+        protocol.factory = self
+        protocol.peer = addr
+        return protocol
+
+    def meet(self, transport: Any) -> None:
+        """A connection was made."""
+        if type(transport) is not self._roomy:
+            self._roomy = type(transport)
+            make_room(transport)
 
     def watch(self, reactor: Any) -> None:
         """A connection waits, so that there may be something to decide later."""
-        if self._timer is None:
-            delay = self.listener.delay
-            if delay is not None:
-                self._timer = reactor.callLater(delay, self._sweep, reactor)
+        delay = self.listener.delay
+        if delay is not None:
+            self.timer = reactor.callLater(delay, self._sweep, reactor)
 
     def _sweep(self, reactor: Any) -> None:
-        self._timer = None
+        self.timer = None
         self.listener.sweep()
         self.watch(reactor)
 
 
 @implementer(IHandshakeListener, IHalfCloseableProtocol)
-class _HeaderProtocol(Protocol):
+class _HeaderProtocol(FirstBytes, Protocol):
     """Reads the header of one connection, and leaves its seat to the application's protocol."""
 
-    transport: Any
+    factory: ProxyProtocolFactory
+    peer: IAddress | None
     _handshake: Handshake
-    _seat: str
+    _seat = "protocol"
     _secure = False
-
-    def __init__(self, factory: ProxyProtocolFactory, peer: IAddress | None) -> None:
-        self.factory: ProxyProtocolFactory = factory
-        self._peer = peer
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
         self.transport = transport
-        self._seat = _seat(transport, self)
         factory = self.factory
-        family, peername = socket_name(self._peer)
+        factory.meet(transport)
+        if getattr(transport, "protocol", None) is not self:
+            self._seat = _seat(transport, self)
+        family, peername = socket_name(self.peer)
         self._handshake = handshake = factory.listener.connect(self, family, peername)
         if handshake.state is not _PENDING:
             self._carry_out()
-        else:
+        elif factory.timer is None:
             factory.watch(transport.reactor)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
@@ -165,20 +180,22 @@ class _HeaderProtocol(Protocol):
 
     def _hand_over(self, reading: bool) -> None:
         transport = self.transport
-        client = show(transport, self._handshake, self._peer)
+        client = show(transport, self._handshake, self.peer)
         application = self.factory.wrappedFactory.buildProtocol(client)
         if application is None:
             transport.abortConnection()
             return
-        seat, data = self._seat, self._handshake.trailing_data
-        setattr(transport, seat, application)
-        name_in_log(transport, client, reading)
-        first = FirstBytes(transport, seat, data) if data else None
+        setattr(transport, self._seat, application)
+        under = lowest(transport)
+        name_in_log(under, client, reading)
+        data = self._handshake.trailing_data
+        if data:
+            self.hold(under, data)
         application.makeConnection(transport)
         if self._secure and IHandshakeListener.providedBy(application):
             application.handshakeCompleted()
-        if first is not None:
-            first.deliver()
+        if data:
+            self.deliver()
 
 
 def _seat(transport: Any, protocol: Protocol) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import ILoggingContext
+from twisted.internet.protocol import Protocol
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python import context
 from twisted.python.log import ILogContext
@@ -24,8 +25,23 @@ if TYPE_CHECKING:
     from fastppv2.header import Header
 
 _INET, _INET6 = Family.INET, Family.INET6
-_get_context: Any = context.get
+_current_context: Any = context.theContextTracker.currentContext
 _NO_CONTEXT = context.defaultContextDict[ILogContext]
+_new: Any = object.__new__
+# What a transport is given here, and what Twisted's give themselves, after they were made.
+_LATER = (
+    "proxy_header",
+    "proxy_peername",
+    "getPeer",
+    "getHost",
+    "stopReading",
+    "dataBuffer",
+    "offset",
+    "disconnecting",
+    "disconnected",
+    "producer",
+    "streamingProducer",
+)
 
 
 def socket_name(address: IAddress | None) -> tuple[int, object]:
@@ -42,7 +58,11 @@ def socket_name(address: IAddress | None) -> tuple[int, object]:
 def _address(family: Family, name: Any) -> Any:
     """The other way round, for an end that a header names."""
     if family == _INET:
-        return IPv4Address("TCP", *name)
+        # Twice as fast as by its __init__, which verifies that this is "TCP".
+        address = _new(IPv4Address)
+        address.type = "TCP"
+        address.host, address.port = name
+        return address
     if family == _INET6:
         return IPv6Address("TCP", *name)
     return UNIXAddress(os.fsencode(name))
@@ -78,6 +98,19 @@ def _carrying(address: Any, header: Header, balancer: object) -> Any:
     return address
 
 
+def make_room(transport: Any) -> None:
+    """To be called with the first transport of its class, before there are more.
+
+    CPython's objects share the table of their attributes' names, in which no new ones are entered
+    once a dozen of them were made: what is set later turns each of them into one with a dict of
+    its own, which takes as long as all else here.
+    """
+    for name in _LATER:
+        if name not in vars(transport):
+            setattr(transport, name, None)
+            delattr(transport, name)
+
+
 def lowest(transport: Any) -> Any:
     """The transport of the reactor, whatever is around it."""
     while isinstance(transport, ProtocolWrapper):
@@ -86,40 +119,43 @@ def lowest(transport: Any) -> Any:
 
 
 def name_in_log(transport: Any, client: Any, at_once: bool) -> None:
-    """Sets what Twisted puts before messages of the connection, which names the peer.
+    """Sets what Twisted puts before messages of the lowest transport, which names the peer.
 
     ``at_once``: before those of the read that is being handled, too.
     """
-    transport = lowest(transport)
     protocol = transport.protocol
-    logs = ILoggingContext.providedBy(protocol)
+    # The first is what nearly all are, and quicker to tell.
+    logs = isinstance(protocol, Protocol) or ILoggingContext.providedBy(protocol)
     prefix = protocol.logPrefix() if logs else type(protocol).__name__
     unix = isinstance(client, UNIXAddress)
     host = os.fsdecode(client.name or b"") if unix else client.host
     transport.logstr = name = f"{prefix},{transport.sessionno},{host}"
-    logged = _get_context(ILogContext)
-    if at_once and logged is not _NO_CONTEXT:
-        logged["system"] = name  # the reactor made this dict for this read
+    if at_once:
+        logged = _current_context().contexts[-1][ILogContext]
+        if logged is not _NO_CONTEXT:
+            logged["system"] = name  # the reactor made this dict for this read
 
 
 class FirstBytes:
-    """What was read too far, for the application once it reads.
+    """What was read too far, for the application once it reads: a part of what read it.
 
     Like a transport it delivers nothing in ``connectionMade``, nor while reading is paused, nor
     after the connection's end: who starts TLS there finds the ClientHello delivered to TLS.
     """
 
-    __slots__ = ("_data", "_lowest", "_paused", "_seat", "_transport")
+    transport: Any
+    _seat: str
+    _lowest: Any
+    _first: bytes
+    _paused = False
 
-    def __init__(self, transport: Any, seat: str, data: bytes) -> None:
-        self._transport = transport
-        self._seat = seat
-        self._data = data
-        self._paused = False
-        self._lowest = lowest(transport)
+    def hold(self, transport: Any, data: bytes) -> None:
+        """Until ``deliver``; the lowest transport."""
+        self._lowest = transport
+        self._first = data
         # What pauses or ends a connection of Twisted's comes down to this, what resumes it to
         # startReading; in their place stands one of ours at a time.
-        self._lowest.stopReading = self._pause
+        transport.stopReading = self._pause
 
     def _pause(self) -> None:
         self._paused = True
@@ -134,7 +170,7 @@ class FirstBytes:
         self._lowest.reactor.callLater(0, self._read)
 
     def _read(self) -> None:
-        if self._data and not self._paused:
+        if self._first and not self._paused:
             self._lowest.startReading()
             self.deliver()
 
@@ -143,5 +179,5 @@ class FirstBytes:
         if self._paused:
             return
         del self._lowest.stopReading
-        data, self._data = self._data, b""
-        getattr(self._transport, self._seat).dataReceived(data)
+        data, self._first = self._first, b""
+        getattr(self.transport, self._seat).dataReceived(data)
