@@ -55,6 +55,8 @@ class OperatorLog:
     @property
     def due(self) -> float | None:
         """When the next number that was not told yet is to be told, by the clock."""
+        if not self._entries:
+            return None
         ends = [entry.end for entry in self._entries.values() if entry.suppressed]
         return min(ends, default=None)
 

@@ -267,6 +267,32 @@ def test_the_connection_is_the_clients(on_backend, listen, name, split):
             assert receive(connection, len(PAYLOAD)) == PAYLOAD
 
 
+@pytest.mark.parametrize("default", [None, TIMEOUT])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_nobody_is_waited_for_whatever_new_connections_wait(listen, monkeypatch, default, at_once):
+    """By themselves they block on some systems, not on others, and as long as the default says."""
+    if not at_once:
+        monkeypatch.setattr(_listening, "_AT_ONCE", 0)
+    server = listen()
+    server.setblocking(False)
+    socket.setdefaulttimeout(default)
+    try:
+        with connected(server.getsockname()), connected(server.getsockname()) as client:
+            begun = time.monotonic()
+            assert accepts_nobody(server)
+            assert time.monotonic() - begun < TIMEOUT / 2
+            client.sendall(V2 + PAYLOAD)
+            server.settimeout(TIMEOUT)
+            connection, peername = server.accept()
+            with connection:
+                assert peername == CLIENT
+                assert connection.gettimeout() == default
+                assert receive(connection, len(PAYLOAD)) == PAYLOAD
+            assert server.counters.pending == 1  # the silent one
+    finally:
+        socket.setdefaulttimeout(None)
+
+
 @pytest.mark.parametrize("name", NAMELESS)
 def test_a_header_that_names_nobody_leaves_the_real_ends(on_backend, listen, name):
     server = listen(on_backend.policy.Policy("127.0.0.1"))

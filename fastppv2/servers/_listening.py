@@ -46,15 +46,29 @@ class Listening(ListeningSocket):
 
     def accept(self) -> Any:
         try:
-            connection, client = super().accept()
+            connection, client = self._next(0.0)
         except BlockingIOError:
             if not self._timed:
                 self._time()
             raise
-        return connection, named(client, connection.proxy_header, connection.proxy_peername)
+        handshake: Any = connection._handshake
+        return connection, named(client, handshake.header, handshake.peername)
 
     def _time(self) -> None:
         delay = self.sweep()
         self._timed = delay < inf
         if self._timed:
             self._call_later(delay, self._time)
+
+
+class ReadingAhead(Listening):
+    """For who reads by ``recv`` alone, and waits by ``select``, which asks each time for what.
+
+    While nobody's header is awaited that is the socket: a selector within ``select`` takes longer.
+    """
+
+    _ahead = True
+
+    def fileno(self) -> int:
+        alone = not self._arrivals and self._resume == inf
+        return self._sock.fileno() if alone else super().fileno()

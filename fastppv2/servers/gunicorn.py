@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.workers import base, gthread, sync  # type: ignore[import-untyped]
 
-from fastppv2.servers._listening import Listening, unfold
+from fastppv2.servers._listening import Listening, ReadingAhead, unfold
 from fastppv2.settings import Settings, from_environment
 
 _Worker: Any = base.Worker if TYPE_CHECKING else object
@@ -39,9 +39,12 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         settings = from_environment()
+        # TLS and gthread's poller look into the connection, where all of it has to be then.
+        ahead = isinstance(self, SyncWorker) and not self.cfg.is_ssl
+        listening = ReadingAhead if ahead else Listening
         for at, bound in enumerate(self.sockets):
             if settings.speaks_proxy(bound.getsockname()):
-                self.sockets[at] = Listening(bound.sock, settings.policy)
+                self.sockets[at] = listening(bound.sock, settings.policy)
         self.proxied = [bound for bound in self.sockets if isinstance(bound, Listening)]
         self.wait_fds = [*self.sockets, self.PIPE[0]]
         application = self.wsgi

@@ -63,12 +63,12 @@ class TLSConnection(Connection, ssl.SSLSocket):
 
 
 class Replaying(Connection):
-    """A connection without header of which something had to be read to know that.
+    """A connection of which more was read than a header, mostly to know that there is none.
 
     ``recv`` and ``recv_into``, and with them ``makefile()``, give those bytes first.
     """
 
-    _first: bytes
+    _first = b""
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         if not self._first or bufsize <= 0:
@@ -102,6 +102,7 @@ def secure(connection: Connection, context: ssl.SSLContext) -> TLSConnection:
 def replay(connection: socket.socket, first: bytes) -> Replaying:
     """The connection, which gives ``first`` before what is still to be read."""
     replaying: Any = connection
-    replaying.__class__ = Replaying
+    if type(connection) is not Replaying:
+        replaying.__class__ = Replaying
     replaying._first = first
     return replaying  # type: ignore[no-any-return]

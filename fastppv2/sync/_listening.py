@@ -6,6 +6,7 @@ import errno
 import selectors
 import socket
 import ssl
+import sys
 from contextlib import suppress
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
@@ -15,7 +16,7 @@ from time import monotonic
 from fastppv2._log import INTERVAL, logger
 from fastppv2._peer import text_of
 from fastppv2.handshake import Listener, State
-from fastppv2.sync._connection import Connection, replay, secure
+from fastppv2.sync._connection import Connection, Replaying, replay, secure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ _RECEIVE_SIZE = 4096
 # Of accept(), while the connection stays in the system's queue and the socket readable.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE = 1.0  # seconds
+# Where new connections block by themselves they are read so, for two system calls less.
+_AT_ONCE = int(socket.MSG_DONTWAIT) if sys.platform == "linux" else 0
+_PEEK = int(socket.MSG_PEEK)
+_PENDING, _ACCEPTED, _REFUSED = State.PENDING, State.ACCEPTED, State.REFUSED
 
 
 def create_server(
@@ -57,6 +62,9 @@ class ListeningSocket:
     so sets timeout 0, takes BlockingIOError for "nobody is ready", and calls ``sweep()`` when that
     says. Attributes not named here are those of the socket.
     """
+
+    # Whether what is behind the header is read with it, for ``recv`` to give first.
+    _ahead = False
 
     def __init__(
         self,
@@ -124,21 +132,25 @@ class ListeningSocket:
 
         Raises what a socket's does: BlockingIOError, TimeoutError, OSError.
         """
+        if self._timeout == 0:
+            return self._next(0.0)
         end = None if self._timeout is None else monotonic() + self._timeout
         while True:
-            accepted = self._next(end)
-            if accepted is not None:
-                return accepted
+            with suppress(BlockingIOError):
+                return self._next(end)
             if end is not None and monotonic() >= end:
-                if self._timeout:
-                    raise socket.timeout("timed out")
-                raise BlockingIOError(errno.EAGAIN, "no connection is behind its header")
+                raise socket.timeout("timed out")
 
-    def _next(self, end: float | None) -> tuple[Connection, Any] | None:
+    def _next(self, end: float | None) -> tuple[Connection, Any]:
         with self._lock:
             if not self._arrivals:  # nobody to wait for first
-                accepted = self._accept()
-                if accepted is not None or (self._timeout == 0 and not self._arrivals):
+                try:
+                    accepted = self._accept()
+                except BlockingIOError:
+                    if self._timeout == 0:
+                        raise
+                    accepted = None
+                if accepted is not None:
                     return accepted
             # And for somebody whom another thread accepts meanwhile.
             patience = min(self.sweep(), self._policy.timeout)
@@ -147,26 +159,29 @@ class ListeningSocket:
         ready = self._selector.select(patience)
         with self._lock:
             for key, _ in ready:
-                accepted = self._accept() if key.data is None else key.data.advance()
-                if accepted is not None:
-                    return accepted
-        return None
+                with suppress(BlockingIOError):  # another thread or process was quicker
+                    accepted = self._accept() if key.data is None else key.data.advance()
+                    if accepted is not None:
+                        return accepted
+        raise BlockingIOError(errno.EAGAIN, "no connection is behind its header")
 
     def _accept(self) -> tuple[Connection, Any] | None:
+        """Of the next one that arrived, if that is behind its header; or BlockingIOError."""
         if self._resume < inf:
             return None
         try:
             # What accept() is made of: an SSLSocket's own would begin with TLS.
             fd, peername = self._sock._accept()  # type: ignore[attr-defined]
-        except (BlockingIOError, ConnectionAbortedError):
+        except ConnectionAbortedError:
             return None
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
             self._pause(error)
             return None
-        connection = Connection(*self._kind, fd)
-        connection.setblocking(False)
+        connection = (Replaying if self._ahead else Connection)(*self._kind, fd)
+        if not _AT_ONCE or connection.gettimeout() is not None:
+            connection.setblocking(False)
         return _Arrival(self, connection, peername).proceed()
 
     def _pause(self, error: OSError) -> None:
@@ -189,6 +204,9 @@ class ListeningSocket:
     def sweep(self) -> float:
         """Ends those whose time is over; seconds until the next call, ``inf`` if nobody waits."""
         with self._lock:
+            if not self._arrivals and self._resume == inf and self._listener.delay is None:
+                self._due = inf
+                return inf
             now = monotonic()
             if now >= self._due:
                 self._due = inf
@@ -245,10 +263,12 @@ class ListeningSocket:
 class _Arrival:
     """A connection on its way to the application: its header, then perhaps TLS."""
 
+    _over = False
+
     def __init__(self, listening: ListeningSocket, connection: Connection, peername: Any) -> None:
         self.connection = connection
         self._listening = listening
-        self._over = False
+        self._flags = _AT_ONCE if listening._ahead else _PEEK | _AT_ONCE
         listener, family = listening._listener, listening._kind[0]
         data = self._peek()
         if data:
@@ -264,16 +284,16 @@ class _Arrival:
         """Does what can be done now; the connection and its client once that was the last step."""
         if self._over:
             return None
-        if self._handshake.state is State.PENDING:
+        if self._handshake.state is _PENDING:
             self._read()
         return self.proceed()
 
     def proceed(self) -> tuple[Connection, Any] | None:
         """Carries out what was decided."""
         state = self._handshake.state
-        if state is State.PENDING:
+        if state is _PENDING:
             self._listening._watch(self, EVENT_READ)
-        elif state is State.REFUSED:
+        elif state is _REFUSED:
             self.end()
         elif self._listening._context is None:
             return self._give_out()
@@ -283,9 +303,9 @@ class _Arrival:
 
     def catch_up(self) -> None:
         """Takes what came of the header, and leaves what follows to ``advance``."""
-        if self._handshake.state is State.PENDING:
+        if self._handshake.state is _PENDING:
             self._read()
-            if self._handshake.state is not State.PENDING:
+            if self._handshake.state is not _PENDING:
                 self._advance_soon()
 
     def decided(self, handshake: Handshake) -> None:
@@ -294,7 +314,7 @@ class _Arrival:
         self._advance_soon()
 
     def _advance_soon(self) -> None:
-        if self._handshake.state is State.REFUSED:
+        if self._handshake.state is _REFUSED:
             self.end()
         else:
             self._listening._watch(self, EVENT_WRITE)  # which is at once
@@ -312,17 +332,20 @@ class _Arrival:
     def _peek(self) -> bytes | None:
         """What can be read, b"" at the end; None where nothing came."""
         try:
-            return self.connection.recv(_RECEIVE_SIZE, socket.MSG_PEEK)
+            return self.connection.recv(_RECEIVE_SIZE, self._flags)
         except BlockingIOError:
             return None
         except OSError:  # reset by the peer
             return b""
 
     def _take(self, data: bytes) -> None:
-        """Of what was fed the header's part is read, and not a byte more."""
+        """Of what was fed the header's part is read, and not a byte more, or given back."""
         handshake = self._handshake
         behind = handshake.trailing_data
-        if handshake.header is not None or handshake.state is State.PENDING:
+        if self._listening._ahead:
+            if handshake.state is _ACCEPTED:
+                self._put_back(behind if handshake.header is not None else behind or data)
+        elif handshake.header is not None or handshake.state is _PENDING:
             self.connection.recv(len(data) - len(behind))
         else:
             self._put_back(behind[: len(behind) - len(data)])
@@ -335,6 +358,7 @@ class _Arrival:
         """The next step of the TLS handshake."""
         try:
             if not isinstance(self.connection, ssl.SSLSocket):
+                self.connection.setblocking(False)
                 self.connection = secure(self.connection, context)
                 self._listening._begin_tls(self)
             self.connection.do_handshake()
@@ -353,7 +377,8 @@ class _Arrival:
     def _give_out(self) -> tuple[Connection, Any]:
         self._over = True
         self._listening._forget(self)
-        self.connection.settimeout(socket.getdefaulttimeout())
+        if self.connection.gettimeout() is not None:
+            self.connection.settimeout(socket.getdefaulttimeout())
         return self.connection, self._handshake.source
 
     def end(self) -> None:
