@@ -1,7 +1,8 @@
-/* Connections to a server under test: client PORT CONNECTIONS REQUESTS HEADER REQUEST MARK
+/* Connections to a server under test: client PORT CONNECTIONS WAVE REQUESTS HEADER REQUEST MARK
 
-   So many connections, WAVE at a time; on each the header with the first request behind it in one
-   segment, then the other requests, each when the answer to the last one is there: it ends in MARK.
+   So many connections, WAVE at a time (at most MOST); on each the header with the first request behind
+   it in one segment, then the other requests, each when the answer to the last one is there: it ends
+   in MARK.
    HEADER and REQUEST are in hexadecimal. The client closes first, and never sleeps: whoever sends to
    one that sleeps pays for waking it, and the slower of two servers more often. */
 #include <arpa/inet.h>
@@ -14,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WAVE = 16, ROOM = 65536 };
+enum { MOST = 16, ROOM = 65536 };
 
 static void must(int holds, const char *what) {
     if (!holds) {
@@ -62,27 +63,29 @@ static void read_answer(int fd, const char *mark) {
 int main(int argc, char **argv) {
     static unsigned char first[2 * ROOM];
     unsigned char request[ROOM];
-    int fds[WAVE];
-    must(argc == 7, "PORT CONNECTIONS REQUESTS HEADER REQUEST MARK");
+    int fds[MOST];
+    must(argc == 8, "PORT CONNECTIONS WAVE REQUESTS HEADER REQUEST MARK");
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1]))};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int requests = atoi(argv[3]);
-    const size_t header_size = from_hex(argv[4], first);
-    const size_t request_size = from_hex(argv[5], request);
+    const int wave = atoi(argv[3]);
+    must(wave > 0 && wave <= MOST, "WAVE");
+    const int requests = atoi(argv[4]);
+    const size_t header_size = from_hex(argv[5], first);
+    const size_t request_size = from_hex(argv[6], request);
     memcpy(first + header_size, request, request_size);
-    for (int left = atoi(argv[2]); left > 0; left -= WAVE) {
-        const int count = left < WAVE ? left : WAVE;
+    for (int left = atoi(argv[2]); left > 0; left -= wave) {
+        const int count = left < wave ? left : wave;
         for (int i = 0; i < count; i++)
             fds[i] = connected(&server);
         for (int i = 0; i < count; i++)
             send_all(fds[i], first, header_size + request_size);
         for (int done = 1; done < requests; done++)
             for (int i = 0; i < count; i++) {
-                read_answer(fds[i], argv[6]);
+                read_answer(fds[i], argv[7]);
                 send_all(fds[i], request, request_size);
             }
         for (int i = 0; i < count; i++) {
-            read_answer(fds[i], argv[6]);
+            read_answer(fds[i], argv[7]);
             close(fds[i]);
         }
     }

@@ -30,6 +30,7 @@ TURNS = 10  # of each server, for one ratio: whatever slows the machine for a wh
 T_95 = 1.761  # Student's t, one-sided 95 %, for the 15 pairs
 HEADER = build(("198.51.100.1", 56324), ("203.0.113.1", 443))
 PING = b"ping"
+OVER_HTTP = ("uvicorn", "gunicorn")
 HTTP = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
 # 256 KiB buffers of asyncio lie on glibc's thresholds, and fake 30 % either way.
 MALLOC = {
@@ -47,6 +48,8 @@ class Row:
     connections: int
     """In each turn."""
     requests: int = 1
+    wave: int = 16
+    """Connections at a time."""
 
 
 ROWS = (
@@ -62,6 +65,7 @@ ROWS = (
     Row("create_server TLS", "uvloop", 0.88, 30),
     Row("twisted", "default", 0.92, 300),
     Row("twisted", "asyncio", 0.92, 300),
+    Row("gunicorn", "sync", 0.96, 150, wave=1),
     Row("twisted's own haproxy", "default", 0.0, 300),  # to be compared with
 )
 
@@ -72,10 +76,10 @@ class Server:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         assert process.stdout is not None
-        self.port = int(process.stdout.readline())
+        self.port, self.pid = map(int, process.stdout.readline().split())
 
     def cpu_seconds(self) -> float:
-        with open(f"/proc/{self.process.pid}/schedstat") as file:
+        with open(f"/proc/{self.pid}/schedstat") as file:
             return int(file.read().split()[0]) / 1e9
 
 
@@ -97,7 +101,7 @@ def started(row: Row, proxy: bool, cpu: int) -> Iterator[Server]:
     try:
         yield Server(process)
     finally:
-        process.kill()
+        process.terminate()
         process.wait()
 
 
@@ -108,10 +112,10 @@ def pinned(cpu: int) -> Callable[[], None]:
 def by_c(row: Row, cpu: int) -> Callable[[int, bytes], None]:
     """``client.c`` connects."""
     program = native.BUILD / "client"
-    request = HTTP if row.kind == "uvicorn" else PING
+    request = PING if row.kind not in OVER_HTTP else HTTP
 
     def connect(port: int, header: bytes) -> None:
-        counts = [str(number) for number in (port, row.connections, row.requests)]
+        counts = [str(number) for number in (port, row.connections, row.wave, row.requests)]
         command = [str(program), *counts, header.hex(), request.hex(), "pong"]
         subprocess.run(command, check=True, preexec_fn=pinned(cpu))
 

@@ -1,13 +1,16 @@
-"""A server under test: ``python -m bench.server KIND LOOP PROXY``; says its port, serves for ever.
+"""A server under test: ``python -m bench.server KIND LOOP PROXY``; serves for ever.
 
+It says its port, and which process serves.
 KIND: what answers ``pong`` to a ``ping``: a protocol, a stream, either over TLS, an application
-under uvicorn, or a protocol of Twisted's. PROXY: 1 behind a header, 0 without.
+under uvicorn or in a worker of gunicorn's, or a protocol of Twisted's. PROXY: 1 behind a header,
+0 without.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import ssl
 import sys
@@ -72,7 +75,7 @@ async def serve(kind: str, proxy: bool) -> None:
 def begin(sock: Any) -> None:
     gc.collect()
     gc.disable()
-    print(sock.getsockname()[1], flush=True)
+    print(sock.getsockname()[1], os.getpid(), flush=True)
 
 
 def serve_uvicorn(loop_kind: str, proxy: bool) -> None:
@@ -121,9 +124,39 @@ def serve_twisted(kind: str, reactor_kind: str, proxy: bool) -> None:
     reactor.run()
 
 
+def wsgi_application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Length", "4"), ("Content-Type", "text/plain")])
+    return [PONG]
+
+
+def serve_gunicorn(worker: str, proxy: bool) -> None:
+    from gunicorn.app.base import BaseApplication
+
+    ours = {"sync": "SyncWorker", "gthread": "ThreadWorker"}
+    options = {
+        "bind": "127.0.0.1:0",
+        "worker_class": f"fastppv2.servers.gunicorn.{ours[worker]}" if proxy else worker,
+        "loglevel": "warning",
+        "post_worker_init": lambda worker: begin(worker.sockets[0]),
+    }
+
+    class Application(BaseApplication):
+        def load_config(self) -> None:
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return wsgi_application
+
+    Application().run()
+
+
 def main(kind: str, loop_kind: str, proxy: str) -> None:
     if kind.startswith("twisted"):
         serve_twisted(kind, loop_kind, proxy == "1")
+        return
+    if kind == "gunicorn":
+        serve_gunicorn(loop_kind, proxy == "1")
         return
     if kind == "uvicorn":
         serve_uvicorn(loop_kind, proxy == "1")
