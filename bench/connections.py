@@ -1,4 +1,4 @@
-"""What a header costs a server: ``python -m bench.connections``; Linux, a few minutes.
+"""What a header costs a server: ``python -m bench.connections``; Linux, twenty minutes.
 
 Server CPU seconds a connection, of a plain server against the same one behind a v2 TCP4 header
 with policy and trust check. Both run, and take short turns; a ratio is that of what both took in a
@@ -18,7 +18,8 @@ from math import exp, log, sqrt
 from socket import create_connection
 from statistics import mean, stdev
 
-from bench import native
+from bench import costs, native, report, results
+from bench.costs import Cost
 from fastppv2 import build
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ MALLOC = {
 class Row:
     kind: str
     loop: str
-    floor: float
+    floor: float | None
     connections: int
     """In each turn."""
     requests: int = 1
@@ -66,7 +67,7 @@ ROWS = (
     Row("twisted", "default", 0.92, 300),
     Row("twisted", "asyncio", 0.92, 300),
     Row("gunicorn", "sync", 0.96, 150, wave=1),
-    Row("twisted's own haproxy", "default", 0.0, 300),  # to be compared with
+    Row("twisted's own haproxy", "default", None, 300),  # to be compared with
 )
 
 
@@ -173,21 +174,27 @@ def summary(found: Sequence[float]) -> tuple[float, float]:
     return exp(mean(logs)), exp(mean(logs) - T_95 * stdev(logs) / sqrt(len(logs)))
 
 
+def cost(row: Row, pairs: int) -> Cost:
+    middle, bound = summary(ratios(row, pairs))
+    where = results.environment()
+    python = str(where["python"]).rpartition(".")[0]
+    found = (round(middle, 3), round(bound, 3))
+    return Cost(row.kind, row.loop, row.requests, row.floor, python, where["date"][:10], *found)
+
+
 def main(words: Sequence[str]) -> None:
+    """Prints, and keeps what whole runs gave."""
     pairs = int(words[0]) if words else PAIRS
     chosen = " ".join(words[1:])
     compile_client()
-    print(f"{sys.version.split()[0]}, {pairs} pairs: plain / behind a header\n")
-    print("| server | loop | requests | ratio | at least (95 %) | floor |")
-    print("|---|---|---:|---:|---:|---:|")
+    print(f"{sys.version.split()[0]}, {pairs} pairs: plain / behind a header; in brackets at least")
     for row in ROWS:
         if chosen in f"{row.kind} {row.loop}":
-            middle, bound = summary(ratios(row, pairs))
-            print(
-                f"| {row.kind} | {row.loop} | {row.requests} | {middle:.3f} | {bound:.3f} |"
-                f" {row.floor} |",
-                flush=True,
-            )
+            one = cost(row, pairs)
+            print(*one.row, one.text, "floor", one.floor, flush=True)
+            if pairs >= PAIRS:
+                costs.save(one, report.ROOT)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The plots, and the figures in README.md, from the stored results: ``python -m bench.report``."""
+"""The plots, and the figures in README.md and bench/README.md, from what is stored:
+``python -m bench.report``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench import results
+from bench import costs, results
 from bench.plots import Bar, Chart, number, svg
 from bench.results import BOTH_ENDS, EMPTY, UNBOUND
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 README = Path("README.md")
+SERVERS = Path("bench/README.md")
 PEERS_PLOT = Path("docs/speed-peers.svg")
 CALLS_PLOT = Path("docs/speed-calls.svg")
-START = "<!-- figures: from bench/results, by `python -m bench.report` -->\n"
+START = "<!-- figures: by `python -m bench.report` -->\n"
 STOP = "<!-- end of figures -->\n"
 
 PURE = "python"
@@ -171,10 +173,11 @@ costs {_unbound(every)}:
 {_where(every)}"""
 
 
-def _with_figures(readme: str, figures: str) -> str:
-    if readme.count(START) != 1 or readme.count(STOP) != 1:
-        raise ValueError(f"{README}: expected the lines {START!r} and {STOP!r} once each")
-    before, _, rest = readme.partition(START)
+def _with_figures(path: Path, text: str, figures: str) -> str:
+    """The rest of ``text`` stays."""
+    if text.count(START) != 1 or text.count(STOP) != 1:
+        raise ValueError(f"{path}: expected the lines {START!r} and {STOP!r} once each")
+    before, _, rest = text.partition(START)
     return f"{before}{START}{figures}{STOP}{rest.partition(STOP)[2]}"
 
 
@@ -183,16 +186,24 @@ def files(every: Sequence[Results], readme: str) -> dict[Path, str]:
     return {
         PEERS_PLOT: svg(_peers_chart(every)),
         CALLS_PLOT: svg(_calls_chart(every)),
-        README: _with_figures(readme, _figures(every)),
+        README: _with_figures(README, readme, _figures(every)),
+    }
+
+
+def all_files(root: Path = ROOT) -> dict[Path, str]:
+    """What all that is stored gives, the servers' costs with it."""
+    every = results.load(root / results.DIRECTORY)
+    servers = (root / SERVERS).read_text(encoding="utf-8")
+    return {
+        **files(every, (root / README).read_text(encoding="utf-8")),
+        SERVERS: _with_figures(SERVERS, servers, costs.table(costs.load(root))),
     }
 
 
 def write(root: Path = ROOT) -> None:
-    every = results.load(root / results.DIRECTORY)
-    readme = (root / README).read_text(encoding="utf-8")
-    for path, text in files(every, readme).items():
+    for path, text in all_files(root).items():
         (root / path).write_text(text, encoding="utf-8")
-        print(f"{path}: from the results of {_and([one.python for one in every])}")
+        print(f"{path}: from what is stored")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # behind the package under test, which may be an installed one
 
-from bench import plots, ratios, report, results  # noqa: E402
+from bench import costs, plots, ratios, report, results  # noqa: E402
+from bench.costs import Cost  # noqa: E402
 from bench.results import BOTH_ENDS, EMPTY, UNBOUND, Results, Row  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -50,8 +51,7 @@ def svg_texts(text: str) -> list[str]:
 
 
 def test_readme_and_plots_are_what_the_results_give() -> None:
-    readme = (ROOT / report.README).read_text(encoding="utf-8")
-    for path, text in report.files(stored(), readme).items():
+    for path, text in report.all_files().items():
         assert (ROOT / path).read_text(encoding="utf-8") == text, "run: python -m bench.report"
 
 
@@ -106,6 +106,22 @@ def test_the_figures_of_the_results() -> None:
     assert "| CPython 3.11, C core |  |  | 1.5 |  |  |" in readme
     assert "0.6 of that on CPython 3.11:" in readme
     assert "Measured on CPU (x86_64, Linux): CPython 3.11.1 (2026-01-02)." in readme
+
+
+def test_the_costs_of_servers(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    plain = Cost("a", "asyncio", 1, 0.9, "CPython 3.13", "2026-01-02", 0.95, 0.94)
+    other = replace(plain, server="b", floor=None, python="CPython 3.9", ratio=0.5, bound=0.25)
+    again = replace(plain, ratio=0.75, bound=0.5)
+    for cost in (plain, other, again):
+        costs.save(cost, tmp_path)
+    assert costs.load(tmp_path) == [again, other]
+    assert costs.table([again, other]).splitlines() == [
+        "| server | loop | requests | floor | CPython 3.9 | CPython 3.13 |",
+        "|---|---|---:|---:|---:|---:|",
+        "| a | asyncio | 1 | 0.9 |  | 0.750 (0.500) |",
+        "| b | asyncio | 1 |  | 0.500 (0.250) |  |",
+    ]
 
 
 def test_unknown_backends_and_pythons_appear() -> None:
