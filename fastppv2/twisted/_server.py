@@ -58,7 +58,7 @@ class ProxyProtocolFactory(Factory):
         self.wrappedFactory = factory
         self._policy = policy
         self._metrics = metrics
-        self.timer: Any = None
+        self._timer: Any = None
         self._roomy: type | None = None
         negotiation: Any = IProtocolNegotiationFactory(factory, None)
         if negotiation is not None:  # what TLS around this factory offers (ALPN)
@@ -88,9 +88,9 @@ class ProxyProtocolFactory(Factory):
     def stopFactory(self) -> None:  # noqa: N802
         """The last port is closed, and with it the connections that wait for their header."""
         self.listener.close()
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: N802
         """For a connection from ``addr``."""
@@ -109,10 +109,10 @@ class ProxyProtocolFactory(Factory):
         """A connection waits, so that there may be something to decide later."""
         delay = self.listener.delay
         if delay is not None:
-            self.timer = reactor.callLater(delay, self._sweep, reactor)
+            self._timer = reactor.callLater(delay, self._sweep, reactor)
 
     def _sweep(self, reactor: Any) -> None:
-        self.timer = None
+        self._timer = None
         self.listener.sweep()
         self.watch(reactor)
 
@@ -137,7 +137,7 @@ class _HeaderProtocol(FirstBytes, Protocol):
         self._handshake = handshake = factory.listener.connect(self, family, peername)
         if handshake.state is not _PENDING:
             self._carry_out()
-        elif factory.timer is None:
+        elif factory._timer is None:
             factory.watch(transport.reactor)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
