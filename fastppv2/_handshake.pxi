@@ -25,19 +25,6 @@ cdef extern from *:
     """
     #include <time.h>
 
-    static inline int is_kind_of_tuple(PyObject *type) {
-        return PyType_FastSubclass((PyTypeObject *)type, Py_TPFLAGS_TUPLE_SUBCLASS);
-    }
-
-    static inline PyObject *allocate(PyObject *type, Py_ssize_t size) {
-        return ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, size);
-    }
-
-    static inline void set_item(PyObject *tuple, Py_ssize_t at, PyObject *item) {
-        Py_INCREF(item);
-        PyTuple_SET_ITEM(tuple, at, item);
-    }
-
     static const uint8_t NESTED_V1[] = "PROXY ";
     static const uint8_t NESTED_V2[] = FPP_SIGNATURE_V2_BYTES;
 
@@ -54,9 +41,6 @@ cdef extern from *:
     #define coarse_monotonic() 0.0
     #endif
     """
-    bint is_kind_of_tuple(object type)
-    object allocate(object type, Py_ssize_t size)
-    void set_item(object tuple, Py_ssize_t at, object item)
     bint HAS_COARSE_CLOCK
     double coarse_monotonic()
     const uint8_t NESTED_V1[]
@@ -361,8 +345,6 @@ cdef class Queue:
         which nothing is done yet: it is for ``receive``.
         """
         cdef fpp_header fields
-        if not is_kind_of_tuple(kind):
-            raise TypeError(f"expected a subclass of tuple, got {kind!r}")
         if not (self.pending < self._room and self.trusts(family, peername)
                 and self.reads(data, &fields)):
             return None
@@ -446,14 +428,10 @@ cdef inline Header header_of(bytes data, const fpp_header *fields):
 
 cdef inline object address_of(kind, const fpp_header *fields):
     """The source as ``recvfrom()`` has it, of a subclass of tuple."""
-    cdef Py_ssize_t size = 2 if fields.family == FPP_FAMILY_INET else 4
-    cdef object address = allocate(kind, size)
-    set_item(address, 0, address_text(fields.family, fields.source))
-    set_item(address, 1, fields.source_port)
-    if size == 4:  # flow and scope
-        set_item(address, 2, 0)
-        set_item(address, 3, 0)
-    return address
+    cdef str host = address_text(fields.family, fields.source)
+    if fields.family == FPP_FAMILY_INET:
+        return tuple.__new__(kind, (host, fields.source_port))
+    return tuple.__new__(kind, (host, fields.source_port, 0, 0))  # flow and scope
 
 
 cdef inline bint starts_header(const uint8_t *data, Py_ssize_t length) noexcept:

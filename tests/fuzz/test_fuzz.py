@@ -40,7 +40,7 @@ FAULTS = {
         "memset(out, 0, FPP_UNIX_PATH_SIZE + 1)",
     ),
     "tlv": ("tlv.c", "if (length > room)", "if (length > room + 1)"),
-    "address": ("address.c", "if (filled > FPP_IPV6_SIZE - 2)", "if (filled > FPP_IPV6_SIZE)"),
+    "address": ("address.c", "if (filled == FPP_IPV6_SIZE)", "if (filled > FPP_IPV6_SIZE)"),
     "networks": ("networks.c", "number <= networks->ends[last]", "number < networks->ends[last]"),
 }
 
