@@ -6,6 +6,7 @@ import ssl
 import sys
 
 import pytest
+from sockets import THREADS_MAY_SHARE
 
 if sys.implementation.name == "cpython":
     from asgi_servers import HYPERCORN, UVICORN, Server, hypercorn, uvicorn
@@ -32,6 +33,8 @@ def trusting(credentials: Credentials) -> Callable[..., ssl.SSLContext]:
         context = ssl.create_default_context(cafile=str(credentials.ca))
         if alpn:
             context.set_alpn_protocols(list(alpn))
+        else:  # it may be a WebSocket's
+            context.maximum_version = THREADS_MAY_SHARE
         return context
 
     return context

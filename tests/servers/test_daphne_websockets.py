@@ -12,7 +12,16 @@ from credentials import SERVER_NAME, Credentials
 from quoted import adapted, quoted
 from servers import IPV4, haproxy, reserved_port
 from serving import FRONTEND, started
-from sockets import CLIENT, NAMELESS, NAMING, TIMEOUT, V2, connected, single_bytes
+from sockets import (
+    CLIENT,
+    NAMELESS,
+    NAMING,
+    THREADS_MAY_SHARE,
+    TIMEOUT,
+    V2,
+    connected,
+    single_bytes,
+)
 from websockets.sync.client import connect
 
 (DAPHNE,) = quoted("servers/daphne.md", "console")
@@ -74,6 +83,7 @@ def websocket(tls, daphne, credentials):
             real = sock.getsockname()
             if tls != "plain":
                 context = ssl.create_default_context(cafile=str(credentials.ca))
+                context.maximum_version = THREADS_MAY_SHARE
                 sock = context.wrap_socket(sock, server_hostname=SERVER_NAME)
                 stack.enter_context(sock)
                 for piece in pieces if tls == "inside" else ():
