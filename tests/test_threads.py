@@ -192,6 +192,7 @@ def test_a_listener_with_a_lock(api: Api) -> None:
     assert outcomes.count("accepted") == 2 * THREADS * LOCKED
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="Cython is for CPython")
 def test_a_listener_without_a_lock_stays_whole() -> None:
     """Not what the documentation allows; but memory is safe, and the queue is empty in the end."""
     api = load("cython")
