@@ -102,6 +102,7 @@ def on_twisted(policy: Policy, backlog: int) -> None:
     from twisted.internet import reactor
     from twisted.internet.interfaces import IHalfCloseableProtocol
     from twisted.internet.protocol import Factory, Protocol
+    from twisted.internet.threads import blockingCallFromThread
     from zope.interface import implementer
 
     from fastppv2.twisted import ProxyProtocolFactory
@@ -128,7 +129,11 @@ def on_twisted(policy: Policy, backlog: int) -> None:
         timers = len(reactor.getDelayedCalls()) - (factory._timer is not None)
         return {"readers": len(reactor.getReaders()), "timers": timers}
 
-    answer(port.getHost().port, lambda: factory.listener.counters, waiting)
+    def told() -> dict[str, int]:
+        """By the reactor itself: what it has changes under anyone else's eyes."""
+        return blockingCallFromThread(reactor, waiting)
+
+    answer(port.getHost().port, lambda: factory.listener.counters, told)
     reactor.run()
 
 
