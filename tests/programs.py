@@ -58,7 +58,7 @@ class Program:
         while True:
             try:
                 return socket.create_connection(address, TIMEOUT, (source, 0))
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # reset: it is not trusted
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"no answer, exit {self.process.poll()}: {self.said()}")
                 time.sleep(POLL_INTERVAL)

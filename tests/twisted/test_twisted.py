@@ -9,12 +9,18 @@ import ssl
 import time
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from programs import HOST, TIMEOUT
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Protocol
+from twisted.python import context
+from twisted.python.log import ILogContext
 from twisted_client import BEHIND, INSIDE, NAME, PAUSE, Connection, Server, connect, tcp4, tcp6
 
 from fastppv2 import Command, build
+from fastppv2.twisted._transport import make_room, name_in_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -430,3 +436,18 @@ def test_the_header_is_sent_first(server: Server, tls: str) -> None:
         connection.send(BLOCK)
         assert connection.echoes(BLOCK)
         assert control.said() == ["connected", "factory", "transport"]
+
+
+def test_room_is_made_around_what_a_transport_has():
+    transport = SimpleNamespace(producer="kept")
+    make_room(transport)
+    assert vars(transport) == {"producer": "kept"}
+
+
+def test_the_name_in_the_log_outside_of_a_read():
+    """What all other messages have in front stays as it is."""
+    before = dict(context.defaultContextDict[ILogContext])
+    transport = SimpleNamespace(protocol=Protocol(), sessionno=7)
+    name_in_log(transport, IPv4Address("TCP", *CLIENT), at_once=True)
+    assert transport.logstr == f"Protocol,7,{CLIENT[0]}"
+    assert context.defaultContextDict[ILogContext] == before
