@@ -4,7 +4,9 @@
 the C core by Cython and PyPy by cffi, as measured (bench/README.md); both fall back to Python only
 where the extension is absent: one that is there and does not load is a broken build, and must not
 turn silently into a slow one. Of several interpreters in a process one has the C core, which is
-loaded once, and the others have Python (docs/threads.md).
+loaded once, and the others have Python (docs/threads.md): CPython or Cython refuses them in words
+that name the interpreter. To ask for the interpreters that there are is no other way: CPython 3.12
+may crash when another ends meanwhile.
 """
 
 from __future__ import annotations
@@ -36,19 +38,10 @@ def _choose() -> tuple[str, ModuleType]:
     except ModuleNotFoundError as error:
         if error.name != EXTENSIONS[native]:
             raise
-    except ImportError:
-        if not _several_interpreters():
+    except ImportError as error:
+        if error.path is not None or "interpreter" not in str(error):
             raise
     return "python", import_module(MODULES["python"])
-
-
-def _several_interpreters() -> bool:
-    for name in ("_interpreters", "_xxsubinterpreters"):  # since CPython 3.13, and before
-        try:
-            return len(import_module(name).list_all()) > 1
-        except ModuleNotFoundError:
-            continue
-    return False
 
 
 def _load_forced(name: str) -> ModuleType:

@@ -5,11 +5,12 @@ Mostly in a process of its own that sees the package and nothing else that is in
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 from backends import NAMES, load
@@ -146,9 +147,7 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(backend)
 
 
-def importing(
-    monkeypatch: pytest.MonkeyPatch, module: str, error: ModuleNotFoundError | None
-) -> None:
+def importing(monkeypatch: pytest.MonkeyPatch, module: str, error: ImportError | None) -> None:
     """As if ``module`` were there, or its import raised the error."""
 
     def stand_in(name: str) -> ModuleType:
@@ -188,28 +187,36 @@ def test_only_the_absence_of_the_extension_is_caught(
         _backend._choose()
 
 
-@pytest.mark.parametrize("module", ["_interpreters", "_xxsubinterpreters"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "module fastppv2._cython does not support loading in subinterpreters",
+        "Interpreter change detected - this module can only be loaded into one interpreter "
+        "per process.",
+    ],
+    ids=["CPython", "Cython"],
+)
 def test_one_of_several_interpreters_has_the_core(
-    native: str, module: str, monkeypatch: pytest.MonkeyPatch
+    native: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As test_interpreters.py shows; where there is one only, such an error is a broken build."""
-    interpreters = [0]
-    known = {module: SimpleNamespace(list_all=lambda: interpreters)}
-
-    def stand_in(name: str) -> object:
-        if name == MODULES[native]:
-            raise ImportError("not in subinterpreters")
-        if name.endswith("interpreters") and name not in known:
-            raise ModuleNotFoundError(name)
-        return known.get(name, ModuleType(name))
-
-    monkeypatch.setattr(_backend, "import_module", stand_in)
-    with pytest.raises(ImportError, match="not in subinterpreters"):
-        _backend._choose()
-    interpreters.append(1)
+    """As test_interpreters.py shows."""
+    importing(monkeypatch, MODULES[native], ImportError(said))
     assert _backend._choose()[0] == "python"
-    del known[module]
-    with pytest.raises(ImportError, match="not in subinterpreters"):
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ImportError("undefined symbol: fpp_parse"),
+        ImportError("/srv/interpreter/core.so: no such file", path="/srv/interpreter/core.so"),
+    ],
+    ids=["symbol", "path"],
+)
+def test_an_extension_that_does_not_load_is_a_broken_build(
+    native: str, broken: ImportError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importing(monkeypatch, MODULES[native], broken)
+    with pytest.raises(ImportError, match=re.escape(str(broken))):
         _backend._choose()
 
 
