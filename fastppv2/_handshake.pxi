@@ -203,23 +203,17 @@ cdef class Handshake:
     cdef bint _names_ends(self) noexcept:
         return self.header is not None and self.header._family != FPP_FAMILY_UNSPEC
 
-    cdef object _end(self, int which):
-        if self.header._family != FPP_FAMILY_INET6:
-            return end_of(self.header, which)
-        host, port = end_of(self.header, which)
-        return (host, port, 0, 0)
-
     @property
     @cython.critical_section
     def source(self):
         """The client, as ``getpeername()`` would say; the real peer where no header names one."""
-        return self._end(0) if self._names_ends() else self.peername
+        return name_of(self.header, 0) if self._names_ends() else self.peername
 
     @property
     @cython.critical_section
     def destination(self):
         """Where the client connected to, as ``getsockname()`` would say, or ``sockname``."""
-        return self._end(1) if self._names_ends() else self.sockname
+        return name_of(self.header, 1) if self._names_ends() else self.sockname
 
 
 cdef class Queue:
@@ -338,6 +332,7 @@ cdef class Queue:
             self._tell("accepted")
         return 0
 
+    @cython.critical_section
     def datagram(self, int family, peername, data, type kind not None):
         """The usual datagram in one go: its payload, and its client as ``kind``, a tuple's.
 
@@ -345,13 +340,15 @@ cdef class Queue:
         which nothing is done yet: it is for ``receive``.
         """
         cdef fpp_header fields
+        cdef Header header
         if not (self.pending < self._room and self.trusts(family, peername)
                 and self.reads(data, &fields)):
             return None
         if fields.family != FPP_FAMILY_INET and fields.family != FPP_FAMILY_INET6:
             return None
-        client = address_of(kind, &fields)
-        set_dict(client, {"header": header_of(<bytes>data, &fields), "balancer": peername}, NULL)
+        header = header_of(<bytes>data, &fields)
+        client = tuple.__new__(kind, name_of(header, 0))
+        set_dict(client, {"header": header, "balancer": peername}, NULL)
         payload = behind(<bytes>data, &fields)
         self.count()
         return (b"" if payload is None else payload, client)
@@ -426,12 +423,12 @@ cdef inline Header header_of(bytes data, const fpp_header *fields):
                        data if PyBytes_GET_SIZE(data) == fields.size else None)
 
 
-cdef inline object address_of(kind, const fpp_header *fields):
-    """The source as ``recvfrom()`` has it, of a subclass of tuple."""
-    cdef str host = address_text(fields.family, fields.source)
-    if fields.family == FPP_FAMILY_INET:
-        return tuple.__new__(kind, (host, fields.source_port))
-    return tuple.__new__(kind, (host, fields.source_port, 0, 0))  # flow and scope
+cdef inline object name_of(Header header, int which):
+    """An end as the system's calls have it: with flow and scope where it is IPv6."""
+    if header._family != FPP_FAMILY_INET6:
+        return end_of(header, which)
+    host, port = end_of(header, which)
+    return (host, port, 0, 0)
 
 
 cdef inline bint starts_header(const uint8_t *data, Py_ssize_t length) noexcept:
