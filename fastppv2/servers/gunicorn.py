@@ -29,6 +29,7 @@ def check(worker: type, cfg: Any) -> Settings:
 
 
 class _ProxyWorker(_Worker):  # type: ignore[misc]
+    listening = Listening
     wsgi: Any
 
     @classmethod
@@ -39,9 +40,8 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         settings = from_environment()
-        # TLS and gthread's poller look into the connection, where all of it has to be then.
-        ahead = isinstance(self, SyncWorker) and not self.cfg.is_ssl
-        listening = ReadingAhead if ahead else Listening
+        # TLS reads from the connection itself, where all that follows the header has to be then.
+        listening = Listening if self.cfg.is_ssl else self.listening
         for at, bound in enumerate(self.sockets):
             if settings.speaks_proxy(bound.getsockname()):
                 self.sockets[at] = listening(bound.sock, settings.policy)
@@ -62,6 +62,8 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
 
 
 class SyncWorker(_ProxyWorker, sync.SyncWorker):  # type: ignore[misc]
+    listening = ReadingAhead  # not with gthread, whose poller looks into the connection
+
     def wait(self, timeout: float) -> Any:
         return super().wait(self.patience(timeout))
 
