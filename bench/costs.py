@@ -44,11 +44,8 @@ def load(root: Path) -> list[Cost]:
 def save(cost: Cost, root: Path) -> None:
     """In the place of what was measured before of the same server on the same Python."""
     kept = load(root) if (root / FILE).exists() else []
-    same = [one for one in kept if (one.row, one.python) == (cost.row, cost.python)]
-    for one in same:
-        kept[kept.index(one)] = cost
-    every = kept if same else [*kept, cost]
-    text = json.dumps([asdict(one) for one in every], indent=1)
+    every = {(one.row, one.python): one for one in [*kept, cost]}
+    text = json.dumps([asdict(one) for one in every.values()], indent=1)
     (root / FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
