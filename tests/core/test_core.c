@@ -119,6 +119,14 @@ static int is_wanted(char **wanted, const char *name)
     return all;
 }
 
+static const struct {
+    const char *name;
+    void (*test)(void);
+} SUBJECTS[] = {
+    {"faults", test_faults}, {"address", test_address},   {"crc32c", test_crc32c},
+    {"build", test_build},   {"networks", test_networks}, {"tlv", test_tlv},
+};
+
 int main(int count, char **arguments)
 {
     if (count < 2) {
@@ -128,18 +136,9 @@ int main(int count, char **arguments)
     guarded_name_crashes(subject);
     if (is_wanted(arguments + 2, "vectors"))
         test_vectors(arguments[1]);
-    if (is_wanted(arguments + 2, "faults"))
-        test_faults();
-    if (is_wanted(arguments + 2, "address"))
-        test_address();
-    if (is_wanted(arguments + 2, "crc32c"))
-        test_crc32c();
-    if (is_wanted(arguments + 2, "build"))
-        test_build();
-    if (is_wanted(arguments + 2, "networks"))
-        test_networks();
-    if (is_wanted(arguments + 2, "tlv"))
-        test_tlv();
+    for (size_t i = 0; i < sizeof SUBJECTS / sizeof *SUBJECTS; i++)
+        if (is_wanted(arguments + 2, SUBJECTS[i].name))
+            SUBJECTS[i].test();
     printf("crc32c: %s\n", fpp_crc32c_kind());
     return report();
 }
