@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 README = Path("README.md")
-SERVERS = Path("bench/README.md")
+METHOD = Path("bench/README.md")
 PEERS_PLOT = Path("docs/speed-peers.svg")
 CALLS_PLOT = Path("docs/speed-calls.svg")
 START = "<!-- figures: by `python -m bench.report` -->\n"
@@ -85,6 +85,7 @@ def _peers_chart(every: Sequence[Results]) -> Chart:
 
 
 def _calls_chart(every: Sequence[Results]) -> Chart:
+    every = [one for one in every if any(one.select(against=EMPTY))]  # on PyPy no call is empty
     groups = {}
     for backend in _backends(every):
         if backend == PURE:
@@ -136,6 +137,11 @@ def _empty_calls(one: Results, backend: str, kind: str) -> str:
     return number(row.ratio) if row else ""
 
 
+def _over_pure(one: Results, backend: str, kind: str) -> str:
+    row = one.find(subject=backend, operation=BOTH_ENDS, input=kind, against=PURE)
+    return number(row.ratio) if row else ""
+
+
 def _versions(every: Sequence[Results], package: str) -> str:
     versions = _united([one.where["versions"].get(package) or ""] for one in every)
     return f"{package} {' or '.join(filter(None, versions))}".rstrip()
@@ -173,12 +179,13 @@ costs {_unbound(every)}:
 {_where(every)}"""
 
 
-def _with_figures(path: Path, text: str, figures: str) -> str:
-    """The rest of ``text`` stays."""
-    if text.count(START) != 1 or text.count(STOP) != 1:
-        raise ValueError(f"{path}: expected the lines {START!r} and {STOP!r} once each")
-    before, _, rest = text.partition(START)
-    return f"{before}{START}{figures}{STOP}{rest.partition(STOP)[2]}"
+def _with_figures(path: Path, text: str, *figures: str) -> str:
+    """In the order of their places; the rest of ``text`` stays."""
+    before, *places = text.split(START)
+    if len(places) != len(figures) or any(place.count(STOP) != 1 for place in places):
+        raise ValueError(f"{path}: expected {len(figures)} times the lines {START!r} and {STOP!r}")
+    parts = [START + new + STOP + old.partition(STOP)[2] for new, old in zip(figures, places)]
+    return "".join([before, *parts])
 
 
 def files(every: Sequence[Results], readme: str) -> dict[Path, str]:
@@ -193,10 +200,11 @@ def files(every: Sequence[Results], readme: str) -> dict[Path, str]:
 def all_files(root: Path = ROOT) -> dict[Path, str]:
     """What all that is stored gives, the servers' costs with it."""
     every = results.load(root / results.DIRECTORY)
-    servers = (root / SERVERS).read_text(encoding="utf-8")
+    method = (root / METHOD).read_text(encoding="utf-8")
+    tables = (costs.table(costs.load(root)), _table(every, _over_pure))
     return {
         **files(every, (root / README).read_text(encoding="utf-8")),
-        SERVERS: _with_figures(SERVERS, servers, costs.table(costs.load(root))),
+        METHOD: _with_figures(METHOD, method, *tables),
     }
 
 
