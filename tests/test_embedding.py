@@ -186,7 +186,7 @@ def expected_run(raw: bytes) -> Run:
         return Run(1, b"", "remote_addr: refused at byte 0: FPP_STATUS ")
     named = f"{PEER['REMOTE_ADDR']} {PEER['REMOTE_PORT']}"
     if isinstance(header.source, tuple):
-        named = "%s %d" % header.source
+        named = " ".join(map(str, header.source))
     return Run(0, named.encode() + b"\n" + raw[header.size :], "")
 
 
