@@ -61,14 +61,43 @@ static inline uint64_t fpp_digits_of(const uint8_t text[FPP_QUAD_SIZE], uint32_t
     return (uint32_t)(digits << (8 * (5 + start - next)));
 }
 
-/* Two numbers side by side: the bytes 0, hundreds, tens, units of each become its value in the
- * upper 16 of its 32 bits. Below it stands something harmless. */
-static inline uint64_t fpp_weigh(uint64_t digits)
+/* The values of four numbers, two in each word, of the bytes 0, hundreds, tens and units; 0 where
+ * one of them is above 255. */
+#if defined(__SSE2__) && !defined(FPP_PORTABLE)
+static inline int fpp_weigh4(uint64_t first, uint64_t second, uint8_t values[4])
+{
+    __m128i digits = _mm_set_epi64x((long long)second, (long long)first);
+    __m128i tens = _mm_madd_epi16(_mm_and_si128(digits, _mm_set1_epi16(0xFF)),
+                                  _mm_set1_epi32(10 << 16));
+    __m128i others = _mm_madd_epi16(_mm_srli_epi16(digits, 8), _mm_set1_epi32(100 | 1 << 16));
+    __m128i sums = _mm_add_epi32(tens, others);
+    if (_mm_movemask_epi8(_mm_cmpgt_epi32(sums, _mm_set1_epi32(UINT8_MAX))) != 0)
+        return 0;
+    __m128i words = _mm_packs_epi32(sums, sums);
+    int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(values, &bytes, sizeof bytes);
+    return 1;
+}
+#else
+/* Two of them side by side: the upper 16 of each 32 bits. Below stands something harmless. */
+static inline uint64_t fpp_weigh2(uint64_t digits)
 {
     uint64_t tens = digits & 0x00FF00FF00FF00FFu;
     uint64_t others = digits >> 8 & 0x00FF00FF00FF00FFu;
     return tens * 10 + others * (1 + (100u << 16));
 }
+
+static inline int fpp_weigh4(uint64_t first, uint64_t second, uint8_t values[4])
+{
+    first = fpp_weigh2(first);
+    second = fpp_weigh2(second);
+    values[0] = (uint8_t)(first >> 16);
+    values[1] = (uint8_t)(first >> 48);
+    values[2] = (uint8_t)(second >> 16);
+    values[3] = (uint8_t)(second >> 48);
+    return ((first | second) & 0xFF000000FF000000u) == 0;
+}
+#endif
 
 static inline uint32_t fpp_read_quad(const uint8_t text[FPP_QUAD_SIZE],
                                      uint8_t address[FPP_IPV4_SIZE])
@@ -76,17 +105,11 @@ static inline uint32_t fpp_read_quad(const uint8_t text[FPP_QUAD_SIZE],
     fpp_quad q;
     if (!fpp_split_quad(text, &q))
         return 0;
-    uint64_t first = fpp_weigh(fpp_digits_of(text, q.start[0], q.start[1]) |
-                               fpp_digits_of(text, q.start[1], q.start[2]) << 32);
-    uint64_t second = fpp_weigh(fpp_digits_of(text, q.start[2], q.start[3]) |
-                                fpp_digits_of(text, q.start[3], q.start[4]) << 32);
-    if (((first | second) & 0xFF000000FF000000u) != 0)
-        return 0;
-    address[0] = (uint8_t)(first >> 16);
-    address[1] = (uint8_t)(first >> 48);
-    address[2] = (uint8_t)(second >> 16);
-    address[3] = (uint8_t)(second >> 48);
-    return q.start[4] - 1;
+    uint64_t first = fpp_digits_of(text, q.start[0], q.start[1]) |
+                     fpp_digits_of(text, q.start[1], q.start[2]) << 32;
+    uint64_t second = fpp_digits_of(text, q.start[2], q.start[3]) |
+                      fpp_digits_of(text, q.start[3], q.start[4]) << 32;
+    return fpp_weigh4(first, second, address) ? q.start[4] - 1 : 0;
 }
 
 /* Text at offset at; the number of bytes read, or 0. */

@@ -9,6 +9,16 @@ enum {
     SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE
 };
 
+/* UNSPEC where the keyword names no protocol that carries addresses. */
+static inline uint8_t read_family(fpp_view line)
+{
+    if (fpp_equal(line, PROTOCOL_OFFSET, "TCP4 ", KEYWORD_SIZE))
+        return FPP_FAMILY_INET;
+    if (fpp_equal(line, PROTOCOL_OFFSET, "TCP6 ", KEYWORD_SIZE))
+        return FPP_FAMILY_INET6;
+    return FPP_FAMILY_UNSPEC;
+}
+
 /* A port in canonical decimal: the number of digits, or 0. "Heading zeroes are not permitted". */
 static inline uint32_t read_port(fpp_view line, uint32_t at, uint16_t *port)
 {
@@ -38,15 +48,11 @@ static inline uint32_t read_address(fpp_view line, uint32_t at, uint8_t family, 
     return size != 0 && fpp_text(line, at + size) == ' ' ? at + size + 1 : 0;
 }
 
-/* The fields of a TCP4 or TCP6 line from left to right. A field that is cut off by the end of the
- * input counts as wrong here: whether the line is merely unfinished is for judge_line to say. */
+/* The fields from left to right, the keyword as out->family. A field that is cut off by the end of
+ * the input counts as wrong here: whether the line is merely unfinished is for judge_line to say. */
 static int read_fields(fpp_view line, fpp_header *out, fpp_error *why)
 {
-    if (fpp_equal(line, PROTOCOL_OFFSET, "TCP4 ", KEYWORD_SIZE))
-        out->family = FPP_FAMILY_INET;
-    else if (fpp_equal(line, PROTOCOL_OFFSET, "TCP6 ", KEYWORD_SIZE))
-        out->family = FPP_FAMILY_INET6;
-    else
+    if (out->family == FPP_FAMILY_UNSPEC)
         return fpp_fault(why, FPP_STATUS_V1_PROTOCOL, PROTOCOL_OFFSET);
     out->transport = FPP_TRANSPORT_STREAM;
 
@@ -139,8 +145,11 @@ int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why)
 {
     if (input.length > SPACE_OFFSET && fpp_u8(input, SPACE_OFFSET) != ' ')
         return fpp_fault(why, FPP_STATUS_V1_SPACE, SPACE_OFFSET);
-    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY};
     fpp_view line = {input.data, /* "107 bytes"; what is behind cannot belong to it */
                      input.length < FPP_V1_MAX_SIZE ? input.length : FPP_V1_MAX_SIZE};
-    return is_unknown(line) ? parse_unknown(line, out, why) : parse_addresses(line, out, why);
+    uint8_t family = read_family(line);
+    *out = (fpp_header){.version = 1, .command = FPP_COMMAND_PROXY, .family = family};
+    if (family == FPP_FAMILY_UNSPEC && is_unknown(line))
+        return parse_unknown(line, out, why);
+    return parse_addresses(line, out, why);
 }

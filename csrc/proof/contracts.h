@@ -138,7 +138,11 @@ static inline uint64_t fpp_digits_of(const uint8_t text[FPP_QUAD_SIZE], uint32_t
                                      uint32_t next);
 
 /*@ assigns \result \from digits; */
-static inline uint64_t fpp_weigh(uint64_t digits);
+static inline uint64_t fpp_weigh2(uint64_t digits);
+
+/*@ requires \valid(values + (0 .. 3));
+    assigns values[0 .. 3], \result \from first, second; */
+static inline int fpp_weigh4(uint64_t first, uint64_t second, uint8_t values[4]);
 
 /*@ requires \valid_read(text + (0 .. FPP_QUAD_SIZE - 1));
     requires \valid(address + (0 .. FPP_IPV4_SIZE - 1));
@@ -227,6 +231,10 @@ static size_t format_ipv6(char *out, const uint8_t *address);
 size_t fpp_format_address(char out[FPP_ADDRESS_TEXT_SIZE], int family, const uint8_t *address);
 
 /* v1.c */
+
+/*@ requires readable(line);
+    assigns \result \from line, line.data[0 .. line.length - 1]; */
+static inline uint8_t read_family(fpp_view line);
 
 /*@ requires readable(line) && \valid(port);
     assigns *port, \result \from line, at, line.data[0 .. line.length - 1];
