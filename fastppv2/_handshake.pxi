@@ -252,8 +252,9 @@ cdef class Queue:
     def connect(self, owner, int family, peername, sockname=None):
         """A connection was accepted; its state says whether its header is awaited.
 
-        ``family``: the socket's; ``peername``: what ``getpeername()`` says, None if it fails;
-        ``sockname``: what ``destination`` falls back to.
+        ``owner``: None for one that is set later, on a handshake that waits. ``family``: the
+        socket's; ``peername``: what ``getpeername()`` says, None if it fails; ``sockname``: what
+        ``destination`` falls back to.
         """
         cdef Handshake handshake = Handshake.__new__(Handshake)
         self.take(handshake, family, peername, sockname)

@@ -75,7 +75,7 @@ class Handshake:
     """Once accepted: the application's first bytes."""
 
     def __init__(
-        self, listener: Queue, owner: Owner, family: int, peername: object, sockname: object
+        self, listener: Queue, owner: Owner | None, family: int, peername: object, sockname: object
     ) -> None:
         self._listener = listener
         self._parser = None
@@ -155,19 +155,25 @@ class Queue:
         return len(self._waiting)
 
     def connect(
-        self, owner: Owner, family: int, peername: object, sockname: object = None
+        self, owner: Owner | None, family: int, peername: object, sockname: object = None
     ) -> Handshake:
         """A connection was accepted; its state says whether its header is awaited.
 
-        ``family``: the socket's; ``peername``: what ``getpeername()`` says, None if it fails;
-        ``sockname``: what ``destination`` falls back to.
+        ``owner``: None for one that is set later, on a handshake that waits. ``family``: the
+        socket's; ``peername``: what ``getpeername()`` says, None if it fails; ``sockname``: what
+        ``destination`` falls back to.
         """
         handshake = Handshake(self, owner, family, peername, sockname)
         self._admit(handshake)
         return handshake
 
     def receive(
-        self, owner: Owner, family: int, peername: object, data: Buffer, sockname: object = None
+        self,
+        owner: Owner | None,
+        family: int,
+        peername: object,
+        data: Buffer,
+        sockname: object = None,
     ) -> Handshake:
         """``connect`` and ``feed`` in one, for a connection whose first bytes are in hand."""
         handshake = self.connect(owner, family, peername, sockname)

@@ -64,6 +64,13 @@ class _ProxyWorker(_Worker):  # type: ignore[misc]
 class SyncWorker(_ProxyWorker, sync.SyncWorker):  # type: ignore[misc]
     listening = ReadingAhead  # not with gthread, whose poller looks into the connection
 
+    def accept(self, listener: Any) -> Any:
+        if listener not in self.proxied:
+            return super().accept(listener)
+        client, address = listener.accept()
+        client.setblocking(True)  # that no child inherits it gunicorn would only set again
+        self.handle(listener, client, address)
+
     def wait(self, timeout: float) -> Any:
         return super().wait(self.patience(timeout))
 

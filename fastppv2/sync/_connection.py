@@ -19,6 +19,7 @@ _FAMILIES = {
     Family.INET6: socket.AF_INET6,
     Family.UNIX: getattr(socket, "AF_UNIX", socket.AF_UNSPEC),  # Windows cannot name it
 }
+_PEEK = int(socket.MSG_PEEK)  # enum's operators are Python
 
 
 class Connection(socket.socket):
@@ -65,7 +66,8 @@ class TLSConnection(Connection, ssl.SSLSocket):
 class Replaying(Connection):
     """A connection of which more was read than a header, mostly to know that there is none.
 
-    ``recv`` and ``recv_into``, and with them ``makefile()``, give those bytes first.
+    ``recv`` and ``recv_into``, and with them ``makefile()``, give those bytes first. Then it is a
+    ``Connection`` as others are.
     """
 
     _first = b""
@@ -74,13 +76,13 @@ class Replaying(Connection):
         if not self._first or bufsize <= 0:
             return super().recv(bufsize, flags)
         data = self._first[:bufsize]
-        if not flags & socket.MSG_PEEK:
+        if not flags & _PEEK:
             self._first = self._first[len(data) :]
+            if not self._first:
+                self.__class__ = Connection  # type: ignore[assignment]
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        if not self._first:
-            return super().recv_into(buffer, nbytes, flags)
         view = memoryview(buffer).cast("B")
         data = self.recv(nbytes or len(view), flags)
         view[: len(data)] = data
@@ -99,10 +101,10 @@ def secure(connection: Connection, context: ssl.SSLContext) -> TLSConnection:
     return secured  # type: ignore[no-any-return]
 
 
-def replay(connection: socket.socket, first: bytes) -> Replaying:
-    """The connection, which gives ``first`` before what is still to be read."""
-    replaying: Any = connection
-    if type(connection) is not Replaying:
-        replaying.__class__ = Replaying
-    replaying._first = first
-    return replaying  # type: ignore[no-any-return]
+def replay(connection: Connection, first: bytes) -> None:
+    """From now on it gives ``first`` before what is still to be read."""
+    if first:
+        replaying: Any = connection
+        if type(connection) is not Replaying:
+            replaying.__class__ = Replaying
+        replaying._first = first

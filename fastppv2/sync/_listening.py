@@ -35,6 +35,7 @@ _PAUSE = 1.0  # seconds
 # Where new connections block by themselves they are read so, for two system calls less.
 _AT_ONCE = int(socket.MSG_DONTWAIT) if sys.platform == "linux" else 0
 _PEEK = int(socket.MSG_PEEK)
+_recv = socket.socket.recv  # of the system, whatever a connection has to give first
 _PENDING, _ACCEPTED, _REFUSED = State.PENDING, State.ACCEPTED, State.REFUSED
 
 
@@ -78,9 +79,11 @@ class ListeningSocket:
         sock.setblocking(False)
         self._sock = sock
         self._kind = sock.family, sock.type, sock.proto
+        self._sockname = sock.getsockname()
         self._context = ssl
         self._policy = policy
         self._listener = Listener(policy, metrics=metrics)
+        self._flags = _AT_ONCE if self._ahead else _PEEK | _AT_ONCE
         self._arrivals: set[_Arrival] = set()
         self._securing: dict[_Arrival, float] = {}  # until when, the oldest first
         self._due = inf
@@ -114,6 +117,10 @@ class ListeningSocket:
                 "selectors are no files on this system: call accept(), with a timeout if need be",
             )
         return self._selector.fileno()
+
+    def getsockname(self) -> Any:
+        """Where it listens, which servers ask for each connection."""
+        return self._sockname
 
     def gettimeout(self) -> float | None:
         """Seconds that ``accept()`` waits; None: for ever."""
@@ -182,7 +189,30 @@ class ListeningSocket:
         connection = (Replaying if self._ahead else Connection)(*self._kind, fd)
         if not _AT_ONCE or connection.gettimeout() is not None:
             connection.setblocking(False)
-        return _Arrival(self, connection, peername).proceed()
+        data = _received(connection, self._flags)
+        if data:
+            handshake = self._listener.receive(None, self._kind[0], peername, data)
+        else:
+            handshake = self._listener.connect(None, self._kind[0], peername)
+            if data is not None:
+                handshake.eof()
+        connection._handshake = handshake
+        if data:
+            self._take(connection, handshake, data)
+        if handshake.state is _ACCEPTED and self._context is None:
+            return _given_out(connection, handshake)
+        return _Arrival(self, connection, handshake).proceed()
+
+    def _take(self, connection: Connection, handshake: Handshake, data: bytes) -> None:
+        """Of what was fed the header's part is read, and not a byte more, or given back."""
+        behind = handshake.trailing_data
+        if self._ahead:
+            if handshake.state is _ACCEPTED:
+                replay(connection, behind if handshake.header is not None else behind or data)
+        elif handshake.header is not None or handshake.state is _PENDING:
+            connection.recv(len(data) - len(behind))
+        else:
+            replay(connection, behind[: len(behind) - len(data)])
 
     def _pause(self, error: OSError) -> None:
         """Whoever comes stays in the queue for a while, and those who wait here go on."""
@@ -261,24 +291,18 @@ class ListeningSocket:
 
 
 class _Arrival:
-    """A connection on its way to the application: its header, then perhaps TLS."""
+    """A connection that is waited for: for its header, or for TLS."""
 
     _over = False
 
-    def __init__(self, listening: ListeningSocket, connection: Connection, peername: Any) -> None:
+    def __init__(
+        self, listening: ListeningSocket, connection: Connection, handshake: Handshake
+    ) -> None:
         self.connection = connection
         self._listening = listening
-        self._flags = _AT_ONCE if listening._ahead else _PEEK | _AT_ONCE
-        listener, family = listening._listener, listening._kind[0]
-        data = self._peek()
-        if data:
-            self._handshake = listener.receive(self, family, peername, data)
-            self._take(data)
-        else:
-            self._handshake = listener.connect(self, family, peername)
-            if data is not None:
-                self._handshake.eof()
-        self.connection._handshake = self._handshake
+        self._handshake = handshake
+        if handshake.state is _PENDING:
+            handshake.owner = self
 
     def advance(self) -> tuple[Connection, Any] | None:
         """Does what can be done now; the connection and its client once that was the last step."""
@@ -310,7 +334,7 @@ class _Arrival:
 
     def decided(self, handshake: Handshake) -> None:
         """The listener decided without being asked."""
-        self._put_back(handshake.trailing_data)
+        replay(self.connection, handshake.trailing_data)
         self._advance_soon()
 
     def _advance_soon(self) -> None:
@@ -321,38 +345,14 @@ class _Arrival:
 
     def _read(self) -> None:
         """Feeds what is there."""
-        data = self._peek()
+        data = _received(self.connection, self._listening._flags)
+        if data is None:
+            return
         if data:
             self._handshake.feed(data)
-        elif data is not None:
-            self._handshake.eof()
-        if data is not None:
-            self._take(data)
-
-    def _peek(self) -> bytes | None:
-        """What can be read, b"" at the end; None where nothing came."""
-        try:
-            return self.connection.recv(_RECEIVE_SIZE, self._flags)
-        except BlockingIOError:
-            return None
-        except OSError:  # reset by the peer
-            return b""
-
-    def _take(self, data: bytes) -> None:
-        """Of what was fed the header's part is read, and not a byte more, or given back."""
-        handshake = self._handshake
-        behind = handshake.trailing_data
-        if self._listening._ahead:
-            if handshake.state is _ACCEPTED:
-                self._put_back(behind if handshake.header is not None else behind or data)
-        elif handshake.header is not None or handshake.state is _PENDING:
-            self.connection.recv(len(data) - len(behind))
         else:
-            self._put_back(behind[: len(behind) - len(data)])
-
-    def _put_back(self, first: bytes) -> None:
-        if first:
-            self.connection = replay(self.connection, first)
+            self._handshake.eof()
+        self._listening._take(self.connection, self._handshake, data)
 
     def _secure(self, context: ssl.SSLContext) -> tuple[Connection, Any] | None:
         """The next step of the TLS handshake."""
@@ -377,9 +377,7 @@ class _Arrival:
     def _give_out(self) -> tuple[Connection, Any]:
         self._over = True
         self._listening._forget(self)
-        if self.connection.gettimeout() is not None:
-            self.connection.settimeout(socket.getdefaulttimeout())
-        return self.connection, self._handshake.source
+        return _given_out(self.connection, self._handshake)
 
     def end(self) -> None:
         """Closes the connection, in other processes that inherited it, too."""
@@ -388,3 +386,20 @@ class _Arrival:
         with suppress(OSError):  # not connected any more
             self.connection.shutdown(socket.SHUT_RDWR)
         self.connection.close()
+
+
+def _received(connection: Connection, flags: int) -> bytes | None:
+    """What can be read, b"" at the end; None where nothing came."""
+    try:
+        return _recv(connection, _RECEIVE_SIZE, flags)
+    except BlockingIOError:
+        return None
+    except OSError:  # reset by the peer
+        return b""
+
+
+def _given_out(connection: Connection, handshake: Handshake) -> tuple[Connection, Any]:
+    """It blocks from here on as any new connection does."""
+    if connection.gettimeout() is not None:
+        connection.settimeout(socket.getdefaulttimeout())
+    return connection, handshake.source

@@ -20,6 +20,7 @@ from sockets import (
 
 from fastppv2 import Command, Policy, build, parse
 from fastppv2.servers._listening import ReadingAhead
+from fastppv2.sync import Connection
 
 LOCAL = build(command=Command.LOCAL)
 PAYLOAD = b"GET / HTTP/1.1\r\n\r\n" + bytes(range(256)) * 32
@@ -69,6 +70,7 @@ def test_no_byte_is_lost_behind_the_header(listen, header, split):
             assert connection.proxy_header == parse(header)
             client.sendall(PAYLOAD if split else PAYLOAD[10:])
             assert receive(connection, len(PAYLOAD)) == PAYLOAD
+            assert split or connection.recv == super(Connection, connection).recv
 
 
 @pytest.mark.parametrize("policy", [OPTIONAL, PASSING], ids=["optional", "passthrough"])
