@@ -46,10 +46,12 @@ NAMELESS = {
 
 
 @contextmanager
-def connected(address: Any, *pieces: bytes) -> Iterator[socket.socket]:
-    """A connection that has sent the pieces, each for itself."""
+def connected(address: Any, *pieces: bytes, source: str = "") -> Iterator[socket.socket]:
+    """A connection, from that host, that has sent the pieces, each for itself."""
     with socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX) as sock:
         sock.settimeout(TIMEOUT)
+        if source:
+            sock.bind((source, 0))
         sock.connect(address)
         if isinstance(address, tuple):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

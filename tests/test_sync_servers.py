@@ -6,10 +6,8 @@ import json
 import logging
 import socketserver
 import ssl
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from contextlib import ExitStack
+from http.server import HTTPServer
 
 import pytest
 from credentials import SERVER_NAME, Credentials
@@ -25,124 +23,25 @@ from sockets import (
     running,
     single_bytes,
 )
-from werkzeug.serving import ThreadedWSGIServer
-from werkzeug.serving import WSGIRequestHandler as WerkzeugRequestHandler
+from sync_servers import (
+    HTTP,
+    KEEP_ALIVE,
+    LOOPBACK,
+    POLL_INTERVAL,
+    TCP,
+    ForkingTCP,
+    Lines,
+    Plain,
+    Tells,
+    address_of,
+    get,
+    serving,
+)
 
 from fastppv2 import Policy, build
 from fastppv2.sync import ProxyServerMixin
 
-LOOPBACK = ("127.0.0.1", 0)
-TRUSTING = Policy("127.0.0.1")
 PATIENCE = 0.2  # seconds, where a test waits until they are over
-POLL_INTERVAL = 0.05
-
-
-class Tells(BaseHTTPRequestHandler):
-    """An HTTP handler that knows nothing of PROXY."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        seen = {
-            "client": self.client_address[:2],
-            "peername": self.request.getpeername()[:2],
-            "sockname": self.request.getsockname()[:2],
-        }
-        body = json.dumps(seen).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-class Lines(socketserver.StreamRequestHandler):
-    """Answers a line with the client and that line."""
-
-    def handle(self):
-        line = self.rfile.readline()
-        self.wfile.write(b"%a %s" % (self.client_address, line))
-
-
-def application(environ, start_response):
-    header = environ["fastppv2.header"]
-    seen = {
-        "client": [environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])],
-        "header": None if header is None else header.raw.hex(),
-    }
-    body = json.dumps(seen).encode()
-    start_response("200 OK", [("Content-Length", str(len(body)))])
-    return [body]
-
-
-class Plain(ProxyServerMixin, HTTPServer):
-    policy = TRUSTING
-
-
-class Threading(ProxyServerMixin, ThreadingHTTPServer):
-    policy = TRUSTING
-
-
-class Wsgiref(ProxyServerMixin, WSGIServer):
-    policy = TRUSTING
-
-    def __init__(self, address, handler):
-        super().__init__(address, handler)
-        self.set_app(application)
-
-
-class Werkzeug(ProxyServerMixin, ThreadedWSGIServer):
-    policy = TRUSTING
-
-    def __init__(self, address, handler):
-        super().__init__(*address, application, handler)
-
-
-class TCP(ProxyServerMixin, socketserver.TCPServer):
-    policy = TRUSTING
-
-
-class ForkingTCP(ProxyServerMixin, socketserver.ForkingTCPServer):
-    policy = TRUSTING
-
-
-HTTP = {
-    "http.server": (Plain, Tells),
-    "threading": (Threading, Tells),
-    "wsgiref": (Wsgiref, WSGIRequestHandler),
-    "werkzeug": (Werkzeug, WerkzeugRequestHandler),
-}
-KEEP_ALIVE = ("http.server", "threading")
-
-
-@contextmanager
-def serving(server_class, handler, policy=TRUSTING, context=None):
-    class Server(server_class):
-        pass
-
-    Server.policy = policy
-    with Server(LOOPBACK, handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        with running(server.serve_forever, POLL_INTERVAL):
-            try:
-                yield server
-            finally:
-                server.shutdown()
-
-
-def get(sock):
-    """One request on an open connection."""
-    http = HTTPConnection(SERVER_NAME)
-    http.sock = sock
-    http.request("GET", "/")
-    answer = http.getresponse()
-    said = answer.read()
-    assert answer.status == 200, said
-    return json.loads(said)
-
-
-def address_of(server):
-    return server.server_address[:2]
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["whole", "bytes"])
@@ -159,12 +58,14 @@ def test_http_shows_the_client_in_every_request(name, header, split, capsys):
     assert capsys.readouterr().err.count(f"{client[0]} - - [") == 2
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "bytes"])
 @pytest.mark.parametrize("header", NAMING)
 @pytest.mark.parametrize("name", ["wsgiref", "werkzeug"])
-def test_wsgi_shows_the_client_and_the_header(name, header, caplog, capsys):
+def test_wsgi_shows_the_client_and_the_header(name, header, split, caplog, capsys):
     caplog.set_level(logging.INFO)
     raw, client, _ = NAMING[header]
-    with serving(*HTTP[name]) as server, connected(address_of(server), raw) as sock:
+    pieces = single_bytes(raw) if split else [raw]
+    with serving(*HTTP[name]) as server, connected(address_of(server), *pieces) as sock:
         assert get(sock) == {"client": list(client[:2]), "header": raw.hex()}
     assert f"{client[0]} - - [" in capsys.readouterr().err + caplog.text
 

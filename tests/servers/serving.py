@@ -13,7 +13,8 @@ from pathlib import Path
 from credentials import SERVER_NAME
 from programs import HOST, Program
 from quoted import adapted
-from servers import haproxy, reserved_port
+from servers import haproxy, require_loopback, reserved_port
+from sockets import connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ backend {name}
     server application 127.0.0.1:{server} {option}
 """
 OPTIONS = ("send-proxy", "send-proxy-v2")
+ELSEWHERE = "127.0.0.5"  # not where HAProxy is, so that none is taken for the other
 
 
 @contextmanager
@@ -73,6 +75,7 @@ def script(
 @contextmanager
 def behind_haproxy(directory: Path, server: tuple[str, int]) -> Iterator[list[tuple[str, int]]]:
     """Where HAProxy takes connections for the server, with each of ``OPTIONS``; TLS passes."""
+    require_loopback(ELSEWHERE)
     with ExitStack() as stack:
         ports = [stack.enter_context(reserved_port()) for _ in OPTIONS]
         sections = [
@@ -81,6 +84,11 @@ def behind_haproxy(directory: Path, server: tuple[str, int]) -> Iterator[list[tu
         ]
         stack.enter_context(haproxy(directory, "".join(sections)))
         yield [(HOST, port) for port in ports]
+
+
+def through(frontend: tuple[str, int]) -> AbstractContextManager[socket.socket]:
+    """A client of HAProxy's."""
+    return connected(frontend, source=ELSEWHERE)
 
 
 def read(sock: socket.socket, path: str = "/") -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from credentials import SERVER_NAME, Credentials
 from quoted import adapted, quoted
 from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND, started
+from serving import ELSEWHERE, FRONTEND, started
 from sockets import (
     CLIENT,
     NAMELESS,
@@ -77,9 +77,9 @@ def websocket(tls, daphne, credentials):
     """Opens one on a connection that begins with the pieces of a header."""
     with ExitStack() as stack:
 
-        def opened(*pieces, address=daphne.address):
+        def opened(*pieces, address=daphne.address, source=""):
             before = pieces if tls != "inside" else ()
-            sock = stack.enter_context(connected(address, *before))
+            sock = stack.enter_context(connected(address, *before, source=source))
             real = sock.getsockname()
             if tls != "plain":
                 context = ssl.create_default_context(cafile=str(credentials.ca))
@@ -132,7 +132,8 @@ def test_behind_haproxy(websocket, daphne, tmp_path):
     with reserved_port() as port:
         to = {"name": "web", "port": port, "server": daphne.address[1], "option": "send-proxy-v2"}
         with haproxy(tmp_path, FRONTEND.format(**to)):
-            opened, real = websocket(address=(IPV4, port))
+            opened, real = websocket(address=(IPV4, port), source=ELSEWHERE)
             for _ in range(2):
                 assert seen(opened)["client"] == list(real)
             opened.close()
+        daphne.wait_until_said(f"{ELSEWHERE}:{real[1]} - - [")

@@ -12,7 +12,7 @@ import pytest
 from credentials import SERVER_NAME, Credentials
 from quoted import adapted, quoted
 from servers import IPV4
-from serving import HERE, behind_haproxy, get, read, serving, started
+from serving import ELSEWHERE, HERE, behind_haproxy, get, read, serving, started, through
 from sockets import (
     CLIENT,
     NAMELESS,
@@ -146,17 +146,29 @@ def test_tls_comes_after_the_header(worker, tmp_path):
                 assert seen == {"client": list(CLIENT), "header": V2.hex(), "scheme": "https"}
         with behind_haproxy(tmp_path, server.address) as frontends:
             for frontend in frontends:
-                with connected(frontend) as sock, tls(sock) as secure:
-                    client = list(secure.getsockname())
-                    assert get(secure)["client"] == client
+                with through(frontend) as sock, tls(sock) as secure:
+                    ask_as_often_as_it_goes(worker, secure)
+        server.wait_until_said(ELSEWHERE, 2 * REQUESTS[worker])
 
 
-def test_behind_haproxy(server, tmp_path):
+REQUESTS = {name: 3 if name in KEEP_ALIVE else 1 for name in WORKERS}  # of a connection
+
+
+def ask_as_often_as_it_goes(worker, sock, path="/"):
+    client = list(sock.getsockname())
+    assert client[0] == ELSEWHERE
+    for _ in range(REQUESTS[worker]):
+        assert get(sock, path)["client"] == client
+
+
+@pytest.mark.parametrize("path", ["/", "/flask", "/django"])
+def test_behind_haproxy(server, worker, path, tmp_path):
+    before = server.said().count(ELSEWHERE)
     with behind_haproxy(tmp_path, server.address) as frontends:
         for frontend in frontends:
-            with connected(frontend) as sock:
-                client = list(sock.getsockname())
-                assert get(sock)["client"] == client
+            with through(frontend) as sock:
+                ask_as_often_as_it_goes(worker, sock, path)
+    server.wait_until_said(ELSEWHERE, before + 2 * REQUESTS[worker])
 
 
 def test_listeners_that_speak_proxy_and_others(worker, tmp_path):

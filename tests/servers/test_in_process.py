@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import ssl
 import struct
@@ -17,7 +18,7 @@ from anyio.abc import SocketAttribute
 from credentials import SERVER_NAME, Credentials
 from in_process import SERVERS, tornado_stream
 from servers import IPV4
-from serving import behind_haproxy
+from serving import ELSEWHERE, behind_haproxy, through
 from sockets import CLIENT, NAMELESS, NAMING, PAUSE, V2, connected, ended, receive, single_bytes
 
 import fastppv2.servers.anyio
@@ -63,11 +64,29 @@ def test_the_application_sees_the_client(serve, ask, tmp_path):
             assert ended(sock)
         with behind_haproxy(tmp_path, address) as frontends:
             for frontend in frontends:
-                with connected(frontend) as sock:
+                with through(frontend) as sock:
                     client = list(sock.getsockname())
                     assert [ask(sock)["client"], ask(sock)["client"]] == [client, client]
 
     serve(scenario, TRUSTING)
+
+
+@pytest.mark.parametrize("name", ["tornado-http", "gevent-pywsgi"], indirect=True)
+def test_the_access_log_shows_the_client_of_every_request(serve, ask, tmp_path, caplog, capsys):
+    """The others keep none."""
+    caplog.set_level(logging.INFO, "tornado.access")
+
+    def scenario(address):
+        with connected(address, V2) as sock:
+            assert [ask(sock)["client"], ask(sock)["client"]] == [list(CLIENT)] * 2
+        with behind_haproxy(tmp_path, address) as frontends:
+            for frontend in frontends:
+                with through(frontend) as sock:
+                    assert [ask(sock)["client"][0], ask(sock)["client"][0]] == [ELSEWHERE] * 2
+
+    serve(scenario, TRUSTING)
+    said = caplog.text + capsys.readouterr().err
+    assert [said.count(host) for host in (CLIENT[0], ELSEWHERE, IPV4)] == [2, 4, 0]
 
 
 def test_silent_peers_hold_up_nobody_and_are_ended(serve, ask):
@@ -109,8 +128,9 @@ def test_tls_comes_after_the_header(serve, ask, tmp_path):
             assert [ask(secure), ask(secure)] == [expected, expected]
         with behind_haproxy(tmp_path, address) as frontends:
             for frontend in frontends:
-                with connected(frontend) as sock, tls(sock) as secure:
-                    assert ask(secure)["client"] == list(secure.getsockname())
+                with through(frontend) as sock, tls(sock) as secure:
+                    client = list(secure.getsockname())
+                    assert [ask(secure)["client"], ask(secure)["client"]] == [client, client]
 
     serve(scenario, TRUSTING, str(credentials.certificate))
 

@@ -11,7 +11,7 @@ from credentials import SERVER_NAME, Credentials
 from http2 import HTTP2
 from quoted import adapted, quoted
 from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND, read, started
+from serving import ELSEWHERE, FRONTEND, read, started
 from sockets import NAMING, V2, connected
 
 _, TWIST = quoted("twisted.md", "console")
@@ -27,13 +27,15 @@ class Served:
         self._ca = str(ca)
 
     @contextmanager
-    def connection(self, header, *alpn, address=None):
+    def connection(self, header, *alpn, address=None, source=""):
         context = ssl.create_default_context(cafile=self._ca)
         context.set_alpn_protocols(list(alpn))
         outside = self._tls == "outside"
         with ExitStack() as stack:
             first = header if outside else b""
-            sock = stack.enter_context(connected(address or self.program.address, first))
+            sock = stack.enter_context(
+                connected(address or self.program.address, first, source=source)
+            )
             secure = context.wrap_socket(sock, server_hostname=SERVER_NAME)
             stack.enter_context(secure)
             if not outside:
@@ -88,7 +90,9 @@ def test_behind_haproxy(served, tmp_path):
         to = {"name": "web", "port": port, "server": served.program.address[1]}
         frontend = FRONTEND.format(**to, option="send-proxy-v2")
         stack.enter_context(haproxy(tmp_path, frontend))
-        sock = stack.enter_context(served.connection(b"", "h2", address=(IPV4, port)))
+        client = served.connection(b"", "h2", address=(IPV4, port), source=ELSEWHERE)
+        sock = stack.enter_context(client)
         assert sock.selected_alpn_protocol() == "h2"
-        assert HTTP2(sock).read("/hello") == b"hello"
-    served.program.wait_until_said(f'"{IPV4}" - - [')
+        http = HTTP2(sock)
+        assert [http.read("/hello") for _ in range(2)] == [b"hello"] * 2
+    served.program.wait_until_said(f'"{ELSEWHERE}" - - [', 2)

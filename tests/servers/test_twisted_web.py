@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 import sys
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from credentials import SERVER_NAME, Credentials
 from quoted import adapted, quoted
 from servers import IPV4, haproxy, reserved_port
-from serving import FRONTEND, read, script, serving, started
+from serving import ELSEWHERE, FRONTEND, read, script, serving, started, through
 from sockets import ELB, NAMELESS, NAMING, V2, connected, ended, single_bytes
 
 PROGRAM, TLS_PROGRAM, CLIENT_PROGRAM = quoted("twisted.md", "python")
@@ -26,9 +27,9 @@ def twist(directory, command, **changes):
     return started(directory, adapted(command, changes), "--log-format=text")
 
 
-def daphne(directory, *options, endpoint="tcp:{port}:interface=127.0.0.1"):
+def daphne(directory, *options, endpoint="tcp:{port}:interface=127.0.0.1", trusted=NETWORK):
     (directory / "app.py").write_text(DAPHNE_APP)
-    changes = {"tcp:8000:interface=0.0.0.0": endpoint, **NETWORK}
+    changes = {"tcp:8000:interface=0.0.0.0": endpoint, **trusted}
     return started(directory, adapted(DAPHNE, changes), "--access-log", "-", *options)
 
 
@@ -98,14 +99,15 @@ def test_the_application_under_daphne_sees_the_client_and_the_header(daphne_serv
 def test_behind_haproxy(server, option, tmp_path):
     with reserved_port() as port:
         to = {"name": "web", "port": port, "server": server.address[1], "option": option}
-        with haproxy(tmp_path, FRONTEND.format(**to)), connected((IPV4, port)) as sock:
+        before = server.said().count(ELSEWHERE)
+        with haproxy(tmp_path, FRONTEND.format(**to)), through((IPV4, port)) as sock:
             client = sock.getsockname()
             for _ in range(2):
                 said = read(sock, path_of(server))
             if path_of(server) == "/":
                 version = 2 if "v2" in option else 1
-                assert said == f"{IPV4}:{client[1]} by version {version}\n".encode()
-                server.wait_until_said(f"{IPV4}:{client[1]} - - [", 2)
+                assert said == f"{ELSEWHERE}:{client[1]} by version {version}\n".encode()
+        server.wait_until_said(ELSEWHERE, before + 2)
 
 
 # HAProxy sends the header before TLS.
@@ -127,18 +129,27 @@ def test_daphne_with_tls(tmp_path, tls, through_haproxy):
             to = {"name": "web", "port": port, "server": address[1], "option": "send-proxy-v2"}
             stack.enter_context(haproxy(tmp_path, FRONTEND.format(**to)))
             address, header = (IPV4, port), b""
-        sock = stack.enter_context(connected(address, header if tls == "outside" else b""))
+        source = ELSEWHERE if through_haproxy else ""
+        first = header if tls == "outside" else b""
+        sock = stack.enter_context(connected(address, first, source=source))
         if through_haproxy:
-            told = f"{IPV4}:{sock.getsockname()[1]} by version 2\n"
+            told = f"{ELSEWHERE}:{sock.getsockname()[1]} by version 2\n"
         secure = stack.enter_context(context.wrap_socket(sock, server_hostname=SERVER_NAME))
         if tls == "inside":
             secure.sendall(header)
         for _ in range(2):
             assert read(secure) == told.encode()
+        server.wait_until_said(f"{told.partition(' ')[0]} - - [", 2)
 
 
-def test_who_is_not_trusted_is_not_believed(tmp_path):
-    with twist(tmp_path, TWIST, **PORT) as server:  # trusted is 10.0.0.0/8
+@pytest.mark.parametrize("name", ["twist", "daphne"])
+def test_who_is_not_trusted_is_not_believed(tmp_path, name):
+    """What the pages trust is 10.0.0.0/8."""
+    start = {
+        "twist": partial(twist, tmp_path, TWIST, **PORT),
+        "daphne": partial(daphne, tmp_path, trusted={}),
+    }
+    with start[name]() as server:
         server.connect().close()
         with connected(server.address, V2) as sock:
             assert ended(sock)

@@ -72,6 +72,12 @@ def test_what_is_in_an_argument_stays_in_it(path: str) -> None:
         assert isinstance(factory, ProxyProtocolFactory)
 
 
+def test_what_is_in_a_name_stays_in_it() -> None:
+    """No endpoint has an option of such a name, so that the error tells what Twisted understood."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'a:b=c'"):
+        listening(r"fastppv2:tcp:8080:trusted=unix:a\:b\=c=d")
+
+
 def test_settings_of_the_environment_and_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTPPV2_TRUSTED", "192.0.2.0/24")
     monkeypatch.setenv("FASTPPV2_TIMEOUT", "3")
