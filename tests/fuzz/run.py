@@ -28,7 +28,8 @@ LOG = HERE / "executions.txt"
 STANDARD = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ENVIRONMENT = {
-    **os.environ,
+    # Without what measures coverage: atheris does that itself, and is slow enough.
+    **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
     # Stacks of allocations and a large quarantine cost half of the speed; the core allocates none.
     "ASAN_OPTIONS": "malloc_context_size=0:quarantine_size_mb=1:detect_leaks=0",
     # A merge starts the program anew, by its own name: this Python has to be found for it.
