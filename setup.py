@@ -105,7 +105,9 @@ def extensions():
     if EXTENSIONS and CPYTHON:
         from Cython.Build import cythonize
 
-        found += cythonize([Extension("fastppv2._cython", ["fastppv2/_cython.pyx"], **CORE)])
+        core = Extension("fastppv2._cython", ["fastppv2/_cython.pyx"], **CORE)
+        asyncio = Extension("fastppv2.asyncio._cython", ["fastppv2/asyncio/_cython.pyx"])
+        found += cythonize([core, asyncio])
     if CFFI:
         found.append(CFFIExtension("fastppv2._cffi_core", [], **CORE))
     return found

@@ -43,15 +43,10 @@ class Api:
 
 def load(name: str) -> Api:
     """The backend of that name; one that is missing skips on a laptop and fails in CI."""
-    try:
-        module = import_module(MODULES[name])
-    except ModuleNotFoundError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"backend {name}: {error}")
-        pytest.skip(f"backend {name} is not built: {error}")
+    module = import_backend(name, MODULES)
     functions = {"_parse": staticmethod(module.parse), "_detect": staticmethod(module.detect)}
     parser = type("Parser", (ActiveParser,), {"__slots__": (), **functions})
-    handshake = _on_backend("fastppv2.handshake", Queue=module.Queue, detect=module.detect)
+    handshake = on_backend("fastppv2.handshake", Queue=module.Queue, detect=module.detect)
     handshake.Parser = parser  # type: ignore[attr-defined]
     return Api(
         name,
@@ -61,18 +56,28 @@ def load(name: str) -> Api:
         module.Header,
         parser,
         module.crc32c_kind,
-        _on_backend("fastppv2.policy", Members=module.Members),
+        on_backend("fastppv2.policy", Members=module.Members),
         handshake,
     )
 
 
-def _on_backend(name: str, **names: Any) -> ModuleType:
+def import_backend(name: str, modules: dict[str, str]) -> ModuleType:
+    """The one of these that is the backend of that name."""
+    try:
+        return import_module(modules[name])
+    except ModuleNotFoundError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"backend {name}: {error}")
+        pytest.skip(f"backend {name} is not built: {error}")
+
+
+def on_backend(name: str, backend: str = "fastppv2._backend", **names: Any) -> ModuleType:
     """Another copy of a module of the package, which finds these names in the backend."""
     spec = find_spec(name)
     assert spec is not None
     assert spec.loader is not None
     copy = module_from_spec(spec)
-    with patch.multiple("fastppv2._backend", **names):
+    with patch.multiple(backend, **names):
         spec.loader.exec_module(copy)
     return copy
 

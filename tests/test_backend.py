@@ -93,6 +93,12 @@ def test_default(unset: str | None) -> None:
     assert output(SHOW, unset) == [DEFAULT, MODULES[DEFAULT]]
 
 
+def test_asyncio_has_the_same(forced: str) -> None:
+    program = "import fastppv2.asyncio._backend as usual; print(usual.Arrival.__module__)"
+    part = "_cython" if forced == "cython" else "_pure"
+    assert output(program, forced) == [f"fastppv2.asyncio.{part}"]
+
+
 def test_unknown() -> None:
     assert import_error(SHOW, "nonsense") == (
         f"{VARIABLE}=nonsense: unknown, known are {', '.join(MODULES)}"

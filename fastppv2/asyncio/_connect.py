@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from fastppv2.asyncio._deliver import deliver, fail, feed
+from fastppv2.asyncio._backend import FirstBytes
+from fastppv2.asyncio._deliver import fail, feed
 from fastppv2.asyncio._view import View
 
 if TYPE_CHECKING:
@@ -60,34 +61,3 @@ def introduce(transport: Any, protocol_factory: Callable[[], Any]) -> Any:
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     return protocol
-
-
-class FirstBytes:
-    """What was read too far, for the application on asyncio's own transport once it reads.
-
-    As without us it gets nothing in ``connection_made``, nor before the tasks that were started
-    there took a step, nor while reading is paused: who starts TLS there finds the ClientHello
-    delivered to TLS.
-    """
-
-    __slots__ = ("_data", "_resume", "_transport")
-
-    def __init__(self, transport: Any, data: bytes) -> None:
-        self._transport = transport
-        self._data = data
-        # The transport calls nobody when reading is resumed. This goes when the bytes have gone.
-        self._resume = transport.resume_reading
-        transport.resume_reading = self.resume_reading
-
-    def resume_reading(self) -> None:
-        """The transport's; asyncio looks at the socket after the step that delivers."""
-        asyncio.get_running_loop().call_soon(self.deliver)
-        self._resume()
-
-    def deliver(self) -> None:
-        """Now, unless reading is paused."""
-        transport, data = self._transport, self._data
-        if data and (transport.is_reading() or transport.is_closing()):
-            self._data = b""
-            del transport.resume_reading
-            deliver(transport, data)

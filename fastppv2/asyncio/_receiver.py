@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any
 
 from fastppv2._log import logger
 from fastppv2._peer import text_of
 from fastppv2._queue import State
+from fastppv2.asyncio._backend import Arrival
 from fastppv2.asyncio._connect import connect, connect_ended
 from fastppv2.asyncio._deliver import fail
 from fastppv2.asyncio._reset import peername_of_reset
@@ -18,76 +18,31 @@ from fastppv2.asyncio._view import View, show
 
 if TYPE_CHECKING:
     from fastppv2._queue import Handshake
-    from fastppv2.asyncio._acceptor import Acceptor
 
-_PENDING, _REFUSED = State.PENDING, State.REFUSED
+_REFUSED = State.REFUSED
 
 
-class Receiver(asyncio.Protocol):
-    """The protocol of a connection until its header is over.
+class Receiver(Arrival, asyncio.Protocol):
+    """The protocol of a connection until its header is over, and what is not usual on that way."""
 
-    On uvloop it stays until more bytes come, and passes on what it is told: to be given another
-    protocol costs uvloop two system calls, which short connections save.
-    """
+    __slots__ = ("_securing",)
 
-    __slots__ = ("_acceptor", "_handshake", "_securing", "_transport", "application")
-
-    application: Any
-    """The protocol that this one stands for, if any."""
-    _handshake: Handshake
     _securing: Securing
-    _transport: Any
+    _view = View
 
-    def __init__(self, acceptor: Acceptor) -> None:
-        self._acceptor = acceptor
-        self.application = None
+    def _ask_socket(self, peername: object) -> tuple[int, object]:
+        """The family and the peer, where there is a doubt: asking takes long."""
+        sock = self._transport.get_extra_info("socket")
+        return sock.family, peername_of_reset(sock) if peername is None else peername
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        acceptor = self._acceptor
-        if not acceptor.enabled:
-            self._secure(transport, b"")
-            return
-        peername = transport.get_extra_info("peername")
-        if peername is None:
-            peername = peername_of_reset(transport.get_extra_info("socket"))
-        if type(peername) is tuple:
-            family = AF_INET if len(peername) == 2 else AF_INET6
-        else:  # asking takes long, and is done where there is a doubt
-            family = transport.get_extra_info("socket").family
-        self._handshake = handshake = acceptor.listener.connect(self, family, peername)
-        if handshake.state is not _PENDING:
-            self.decided(handshake)
-        if acceptor.timer is None:
-            acceptor.watch()
-
-    def data_received(self, data: bytes) -> None:
-        application = self.application
-        if application is None:
-            handshake = self._handshake
-            if handshake.feed(data) is not _PENDING:
-                self.decided(handshake)
-        else:
-            self.application = None
-            self._transport.set_protocol(application)
-            application.data_received(data)
-
-    def eof_received(self) -> Any:
-        if self.application is not None:
-            return self.application.eof_received()
+    def _ended(self) -> Any:
+        """The peer sends no more, and no header is there."""
         handshake = self._handshake
         acceptor, transport = self._acceptor, self._transport
         if handshake.eof() is _REFUSED or acceptor.tls is not None:
             transport.abort()
             return None
         return connect_ended(transport, acceptor.protocol_factory, handshake.trailing_data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        application, self.application = self.application, None
-        if application is None:
-            self._handshake.eof()
-        else:
-            application.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self.application.pause_writing()
@@ -109,7 +64,7 @@ class Receiver(asyncio.Protocol):
         else:
             self._stand_in(shown, handshake.trailing_data)
 
-    def _stand_in(self, view: View, data: bytes) -> None:
+    def _stand_in(self, view: Any, data: bytes) -> None:
         """The application is connected, and the loop is not told yet."""
         try:
             protocol = self._acceptor.protocol_factory()

@@ -1,4 +1,7 @@
-"""Tests that are coroutines, each on both loops; what a test leaves behind fails it."""
+"""Tests that are coroutines, each on both loops, with what is compiled and with its twin.
+
+What a test leaves behind fails it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ import gc
 import inspect
 import os
 import sys
+from functools import lru_cache
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from backends import import_backend, on_backend
+
+from fastppv2.asyncio import _acceptor, _backend, _connect, _loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +77,30 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     test = asyncio.wait_for(pyfuncitem.obj(**arguments), TIMEOUT)
     pyfuncitem.funcargs["loop"].run_until_complete(test)
     return True
+
+
+@lru_cache
+def on_usual(name: str) -> tuple[ModuleType, ModuleType, ModuleType]:
+    """The usual way of a connection in one of the two, and what is built upon it."""
+    usual = import_backend(name, _backend.MODULES)
+    names = {each: getattr(usual, each) for each in ("Arrival", "BareView", "Extra", "FirstBytes")}
+    view = on_backend("fastppv2.asyncio._view", _backend.__name__, **names)
+    with patch.multiple("fastppv2.asyncio._view", View=view.View, show=view.show):
+        receiver = on_backend("fastppv2.asyncio._receiver", _backend.__name__, **names)
+    return usual, view, receiver
+
+
+@pytest.fixture(
+    params=["cython", "python"] if sys.implementation.name == "cpython" else ["python"],
+    autouse=True,
+)
+def usual_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    usual, view, receiver = on_usual(request.param)
+    monkeypatch.setattr(_acceptor, "Receiver", receiver.Receiver)
+    for module in (_connect, _loop):
+        monkeypatch.setattr(module, "View", view.View)
+    monkeypatch.setattr(_connect, "FirstBytes", usual.FirstBytes)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,240 @@
+# cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: freethreading_compatible=True
+"""The usual way of a connection to its application; _pure.py says the same in Python.
+
+Whatever is not usual is left to Receiver and View, which are Python with either.
+"""
+
+cimport cython
+from cpython.dict cimport PyDict_Update
+from cpython.object cimport Py_TYPE
+
+from asyncio import Protocol, get_running_loop
+from socket import AF_INET, AF_INET6
+
+from fastppv2._queue import State
+from fastppv2.asyncio import _addresses, _deliver
+
+# Names of Python's are looked up at every use, these are not.
+cdef object ACCEPTED = State.ACCEPTED
+cdef object PENDING = State.PENDING
+cdef object PROTOCOL = Protocol
+cdef object INET = AF_INET
+cdef object INET6 = AF_INET6
+cdef frozenset NAMES = _addresses.NAMES
+cdef object addresses = _addresses.addresses
+cdef object deliver = _deliver.deliver
+cdef object fail = _deliver.fail
+cdef object running_loop = get_running_loop
+
+
+cdef class Arrival:
+    """What the loop calls for a connection until its header is over; the base of ``Receiver``."""
+
+    cdef readonly object _acceptor
+    cdef readonly object _handshake
+    cdef readonly object _transport
+    cdef public object application
+
+    def __init__(self, acceptor):
+        self._acceptor = acceptor
+
+    def connection_made(self, transport):
+        acceptor = self._acceptor
+        self._transport = transport
+        if not acceptor.enabled:
+            self._secure(transport, b"")
+            return
+        peername = transport.get_extra_info("peername")
+        if type(peername) is tuple:
+            family = INET if len(<tuple>peername) == 2 else INET6
+        else:
+            family, peername = self._ask_socket(peername)
+        self._handshake = handshake = acceptor.listener.connect(self, family, peername)
+        if handshake.state is not PENDING:
+            self.decided(handshake)
+        if acceptor.timer is None:
+            acceptor.watch()
+
+    def data_received(self, data):
+        application = self.application
+        if application is None:
+            state = self._handshake.feed(data)
+            if state is ACCEPTED:
+                self.accepted()
+            elif state is not PENDING:
+                self.decided(self._handshake)
+        else:
+            self.application = None
+            self._transport.set_protocol(application)
+            application.data_received(data)
+
+    def eof_received(self):
+        if self.application is None:
+            return self._ended()
+        return self.application.eof_received()
+
+    def connection_lost(self, exc):
+        application, self.application = self.application, None
+        if application is None:
+            self._handshake.eof()
+        else:
+            application.connection_lost(exc)
+
+    cdef int accepted(self) except -1:
+        transport, handshake = self._transport, self._handshake
+        if handshake.header is None or self._acceptor.tls is not None:
+            self.decided(handshake)
+        elif has_dict(transport):
+            self.connect(transport, handshake)
+        else:
+            self.stand_in(self._view(transport, handshake), handshake.trailing_data)
+        return 0
+
+    cdef int connect(self, transport, handshake) except -1:
+        """As ``_connect.connect``, on asyncio."""
+        cdef FirstBytes first = None
+        extra, ready = getattr(transport, "_extra", None), getattr(running_loop(), "_ready", None)
+        if extra is None or ready is None:
+            self.decided(handshake)
+            return 0
+        transport._extra = Extra(extra, handshake)
+        data = handshake.trailing_data
+        if data:
+            first = FirstBytes(transport, data)
+        steps = len(ready)
+        try:
+            protocol = self._acceptor.protocol_factory()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+        except Exception as error:
+            fail(transport, error)
+            return 0
+        if first is None:
+            return 0
+        if len(ready) == steps:
+            first.deliver()
+        else:
+            running_loop().call_soon(first.deliver)
+        return 0
+
+    cdef int stand_in(self, BareView view, data) except -1:
+        """The application is connected, and the loop is not told yet."""
+        try:
+            protocol = self._acceptor.protocol_factory()
+            if isinstance(protocol, PROTOCOL):
+                self.application = protocol
+                view.receiver = self
+            else:
+                view.set_protocol(protocol)
+            protocol.connection_made(view)
+        except Exception as error:
+            fail(view, error)
+        else:
+            if data:
+                view.deliver(data)
+        return 0
+
+
+cdef inline bint has_dict(transport) noexcept:
+    """Names can be added to it; uvloop's have none of their own."""
+    return Py_TYPE(transport).tp_dictoffset != 0
+
+
+@cython.final
+cdef class FirstBytes:
+    """What was read too far, for the application on asyncio's own transport once it reads."""
+
+    cdef object _transport
+    cdef object _data
+    cdef object _resume
+
+    def __init__(self, transport, data):
+        self._transport = transport
+        self._data = data
+        self._resume = transport.resume_reading
+        transport.resume_reading = self.resume_reading
+
+    def resume_reading(self):
+        """The transport's; asyncio looks at the socket after the step that delivers."""
+        running_loop().call_soon(self.deliver)
+        self._resume()
+
+    cpdef deliver(self):
+        """Now, unless reading is paused."""
+        transport, data = self._transport, self._data
+        if data is not None and (transport.is_reading() or transport.is_closing()):
+            self._data = None
+            del transport.resume_reading
+            hand_over(transport, transport.get_protocol(), data)
+
+
+cdef int hand_over(transport, protocol, data) except -1:
+    """As ``_deliver.deliver``."""
+    if transport.is_closing():
+        return 0
+    if not isinstance(protocol, PROTOCOL):
+        deliver(transport, data)
+        return 0
+    try:
+        protocol.data_received(data)
+    except Exception as error:
+        fail(transport, error)
+    return 0
+
+
+cdef class Extra(dict):
+    """asyncio's names and what they give, to which the header's addresses come when asked for."""
+
+    cdef object _handshake
+
+    def __init__(self, own, handshake):
+        PyDict_Update(self, own)
+        self._handshake = handshake
+
+    def get(self, name, default=None):
+        handshake = self._handshake
+        if handshake is not None and name in NAMES:
+            self._handshake = None
+            self.update(addresses(self.get, handshake))
+        return dict.get(self, name, default)
+
+
+cdef class BareView:
+    """What an application often does with its transport; the base of ``View``."""
+
+    cdef readonly object transport
+    cdef readonly object _handshake
+    cdef public dict _extra
+    cdef public bint _resumed
+    cdef public bytes first_bytes
+    cdef public object receiver
+
+    def __init__(self, transport, handshake):
+        self.transport = transport
+        self._handshake = handshake
+        self.first_bytes = b""
+
+    def get_extra_info(self, name, default=None):
+        """The header's, else the loop's."""
+        if self._handshake is not None and name in NAMES:
+            return (self._extra or self._shown())[name]
+        return self.transport.get_extra_info(name, default)
+
+    def write(self, data):
+        self.transport.write(data)
+
+    def is_closing(self):
+        return self.transport.is_closing()
+
+    def close(self):
+        self.transport.close()
+
+    cpdef deliver(self, data):
+        """To the application, once it reads."""
+        if not self.transport.is_reading():
+            self.first_bytes = data
+        elif self.receiver is None:
+            deliver(self, data)
+        else:
+            hand_over(self, self.receiver.application, data)
