@@ -2,7 +2,8 @@
 
    So many connections, WAVE at a time (at most MOST); on each the header with the first request behind
    it in one segment, then the other requests, each when the answer to the last one is there: it ends
-   in MARK.
+   in MARK. A WAVE of 1, and one request, is for servers of one connection at a time: while it is served
+   the next one waits already, or how often such a server sleeps would be a matter of luck.
    HEADER and REQUEST are in hexadecimal. The client closes first, and never sleeps: whoever sends to
    one that sleeps pays for waking it, and the slower of two servers more often. */
 #include <arpa/inet.h>
@@ -60,6 +61,23 @@ static void read_answer(int fd, const char *mark) {
     }
 }
 
+static int asked(const struct sockaddr_in *server, const unsigned char *first, size_t size) {
+    const int fd = connected(server);
+    send_all(fd, first, size);
+    return fd;
+}
+
+static void in_turn(int total, const struct sockaddr_in *server, const unsigned char *first,
+                    size_t size, const char *mark) {
+    int fd = asked(server, first, size);
+    for (int left = total; left > 0; left--) {
+        const int next = left > 1 ? asked(server, first, size) : -1;
+        read_answer(fd, mark);
+        close(fd);
+        fd = next;
+    }
+}
+
 int main(int argc, char **argv) {
     static unsigned char first[2 * ROOM];
     unsigned char request[ROOM];
@@ -73,6 +91,11 @@ int main(int argc, char **argv) {
     const size_t header_size = from_hex(argv[5], first);
     const size_t request_size = from_hex(argv[6], request);
     memcpy(first + header_size, request, request_size);
+    if (wave == 1) {
+        must(requests == 1, "REQUESTS");
+        in_turn(atoi(argv[2]), &server, first, header_size + request_size, argv[7]);
+        return 0;
+    }
     for (int left = atoi(argv[2]); left > 0; left -= wave) {
         const int count = left < wave ? left : wave;
         for (int i = 0; i < count; i++)
