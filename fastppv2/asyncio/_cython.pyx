@@ -166,13 +166,12 @@ cdef class FirstBytes:
         if data is not None and (transport.is_reading() or transport.is_closing()):
             self._data = None
             del transport.resume_reading
-            hand_over(transport, transport.get_protocol(), data)
+            if not transport.is_closing():
+                hand_over(transport, transport.get_protocol(), data)
 
 
 cdef int hand_over(transport, protocol, data) except -1:
-    """As ``_deliver.deliver``."""
-    if transport.is_closing():
-        return 0
+    """As ``_deliver.deliver``, to an application that has not closed the connection."""
     if not isinstance(protocol, PROTOCOL):
         deliver(transport, data)
         return 0
@@ -236,5 +235,5 @@ cdef class BareView:
             self.first_bytes = data
         elif self.receiver is None:
             deliver(self, data)
-        else:
+        elif not self.transport.is_closing():
             hand_over(self, self.receiver.application, data)
