@@ -77,7 +77,7 @@ def everything(header: Header) -> tuple[object, ...]:
 @pytest.mark.skipif(not WITHOUT_GIL, reason="this Python has the GIL")
 def test_the_import_leaves_the_gil_off() -> None:
     program = f"import sys, {LOADED}; print(fastppv2.backend, sys._is_gil_enabled())"
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", program]
+    command = [sys.executable, "-P", "-W", "error::RuntimeWarning", "-c", program]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.stderr == ""
     assert process.stdout.split() == ["cython", "False"]
