@@ -118,6 +118,9 @@ cdef class Arrival:
             running_loop().call_soon(first.deliver)
         return 0
 
+    def _stand_in(self, view, data):
+        self.stand_in(view, data)
+
     cdef int stand_in(self, BareView view, data) except -1:
         """The application is connected, and the loop is not told yet."""
         try:

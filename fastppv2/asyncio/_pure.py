@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastppv2._queue import State
 from fastppv2.asyncio._addresses import NAMES, addresses
-from fastppv2.asyncio._deliver import deliver
+from fastppv2.asyncio._deliver import deliver, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,22 @@ class Arrival:
             self._handshake.eof()
         else:
             application.connection_lost(exc)
+
+    def _stand_in(self, view: Any, data: bytes) -> None:
+        """The application is connected, and the loop is not told yet."""
+        try:
+            protocol = self._acceptor.protocol_factory()
+            if isinstance(protocol, asyncio.Protocol):
+                self.application = protocol
+                view.receiver = self
+            else:
+                view.set_protocol(protocol)
+            protocol.connection_made(view)
+        except Exception as error:
+            fail(view, error)
+        else:
+            if data:
+                view.deliver(data)
 
 
 class FirstBytes:

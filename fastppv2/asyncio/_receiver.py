@@ -11,7 +11,6 @@ from fastppv2._peer import text_of
 from fastppv2._queue import State
 from fastppv2.asyncio._backend import Arrival
 from fastppv2.asyncio._connect import connect, connect_ended
-from fastppv2.asyncio._deliver import fail
 from fastppv2.asyncio._reset import peername_of_reset
 from fastppv2.asyncio._tls import Securing, hand_over
 from fastppv2.asyncio._view import View, show
@@ -63,22 +62,6 @@ class Receiver(Arrival, asyncio.Protocol):
             connect(transport, acceptor.protocol_factory, handshake.trailing_data)
         else:
             self._stand_in(shown, handshake.trailing_data)
-
-    def _stand_in(self, view: Any, data: bytes) -> None:
-        """The application is connected, and the loop is not told yet."""
-        try:
-            protocol = self._acceptor.protocol_factory()
-            if isinstance(protocol, asyncio.Protocol):
-                self.application = protocol
-                view.receiver = self
-            else:
-                view.set_protocol(protocol)
-            protocol.connection_made(view)
-        except Exception as error:
-            fail(view, error)
-        else:
-            if data:
-                view.deliver(data)
 
     def _secure(self, shown: Any, data: bytes) -> None:
         """TLS is next; behind it the application is shown that."""
