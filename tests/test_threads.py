@@ -5,25 +5,29 @@ With the GIL threads change so often here that each finds the others in the midd
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
 from threading import Barrier, Lock, Thread
 from time import sleep
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 from backends import Api, load
 from handshake import BALANCER, INET, Owner
+from loops import NAMES, new_loop
 from make import CRC, tlv, v2
 
-from fastppv2 import Header, IncompleteHeaderError, InvalidHeaderError
+from fastppv2 import Header, IncompleteHeaderError, InvalidHeaderError, Policy, build
 from fastppv2._queue import State
+from fastppv2.asyncio import Acceptor, counters, create_server, start_server
 
 WITHOUT_GIL = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 THREADS = 4
 ROUNDS = 400
+CLIENTS = 40  # of each server
 LOCKED = 50  # to wait for a lock takes long on a busy machine
 ENDS = b"\xc0\0\2\1\xc6\x33\x64\2\xdc\4\1\xbb"
 SSL = tlv(0x20, b"\1\0\0\0\0" + tlv(0x21, b"TLSv1.3") + tlv(0x22, b"client"))
@@ -208,3 +212,67 @@ def test_a_listener_without_a_lock_stays_whole() -> None:
     at_once(*[serve] * THREADS)
     assert listener.counters.pending == 0
     assert listener._oldest() is None
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(b"%a" % (self.transport.get_extra_info("peername"),) + data)
+        self.transport.close()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"%a" % (writer.get_extra_info("peername"),) + await reader.read(100))
+    writer.close()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_event_loops_with_servers(kind: str) -> None:
+    """Each thread has a loop; what they share is the policy, and all that the modules hold."""
+    policy = Policy("127.0.0.0/8")
+
+    async def ask(port: int, client: tuple[str, int], size: int) -> None:
+        """A header, with more bytes in its segment or cut off after some."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        data = build(client, ("198.51.100.2", 443)) + b" ping"
+        writer.write(data[:size])
+        await asyncio.sleep(0)
+        writer.write(data[size:])
+        assert (await reader.read()).startswith(b"%a" % (client,))
+        writer.close()
+
+    async def serve(seed: int) -> None:
+        start = start_server(echo, "127.0.0.1", 0, policy=policy)
+        create = create_server(Echo, "127.0.0.1", 0, policy=policy)
+        async with await start as streams, await create as protocols:
+            for number in range(CLIENTS):
+                for server in (streams, protocols):
+                    port = server.sockets[0].getsockname()[1]
+                    await ask(port, (f"192.0.2.{seed}", number), 100 if number % 2 else 20)
+            for server in (streams, protocols):
+                assert server.proxy_counters.accepted == CLIENTS
+
+    def work(seed: int) -> None:
+        loop = new_loop(kind)
+        loop.run_until_complete(serve(seed))
+        loop.close()
+
+    at_once(*[lambda seed=seed: work(seed) for seed in range(THREADS)])  # type: ignore[misc]
+
+
+def test_servers_come_and_go_while_their_counters_are_summed_up() -> None:
+    policy = Policy("127.0.0.0/8")
+    done: list[bool] = []
+
+    def work() -> None:
+        for _ in range(2):
+            assert len({Acceptor(Echo, policy) for _ in range(ROUNDS)}) == ROUNDS
+        done.append(True)
+
+    def watch() -> None:
+        while len(done) < THREADS:
+            assert counters().pending == 0
+
+    at_once(*[work] * THREADS, watch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from fastppv2.asyncio._receiver import Receiver
 from fastppv2.asyncio._tls import check_context
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from fastppv2.asyncio._tls import Securing
     from fastppv2.policy import Policy
 
-_all: WeakSet[Acceptor] = WeakSet()
+# By their ids. Any thread may add one or let one go while another asks for all: ``valuerefs`` alone
+# is one step.
+_all: WeakValueDictionary[int, Acceptor] = WeakValueDictionary()
 
 
 class Acceptor:
@@ -50,7 +52,7 @@ class Acceptor:
         self.enabled = True
         self.securing: set[Securing] = set()
         self.timer: asyncio.TimerHandle | None = None
-        _all.add(self)
+        _all[id(self)] = self
 
     @property
     def counters(self) -> Counters:
@@ -86,7 +88,8 @@ class Acceptor:
 
 def counters() -> Counters:
     """The sum over all servers of this process that are still referred to."""
-    each = [acceptor.counters for acceptor in list(_all)]
+    found = [reference() for reference in _all.valuerefs()]
+    each = [acceptor.counters for acceptor in found if acceptor is not None]
     return Counters(
         accepted=sum([one.accepted for one in each]),
         local=sum([one.local for one in each]),
