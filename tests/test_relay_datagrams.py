@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 import socket
 import time
 from contextlib import ExitStack, contextmanager
@@ -249,9 +250,26 @@ def test_answers_that_do_not_come(start, upstream, client):
 
 
 def test_many_replies_at_once(start, upstream, client):
+    """None is lost, and those of one client do not hold up another client's."""
     relay = start(upstream)
-    client.sendto(b"query", relay.address)
-    _, peer = upstream.recvfrom(100)
-    for number in range(100):
-        upstream.sendto(b"%d" % number, peer)
-    assert [client.recv(100) for _ in range(100)] == [b"%d" % number for number in range(100)]
+    replies = [b"%c" % number for number in range(100)]
+    with datagram_socket() as other:
+        peers = []
+        for sock in (client, other):
+            sock.sendto(b"query", relay.address)
+            peers.append(upstream.recvfrom(100)[1])
+
+        async def answer() -> int:
+            """How many of the one client's had been handed on when the other client's was."""
+            one, another = relay.relay._flows.values()
+            for reply in replies:
+                upstream.sendto(reply, peers[0])
+            upstream.sendto(b"reply", peers[1])
+            assert select.select([another._socket], [], [], TIMEOUT)[0]
+            while not another.received:
+                await asyncio.sleep(0)
+            return one.received
+
+        assert relay.loop.run(answer()) < len(replies)
+        assert [client.recv(100) for _ in replies] == replies
+        assert other.recv(100) == b"reply"
