@@ -18,7 +18,7 @@ from math import exp, log, sqrt
 from socket import create_connection
 from statistics import mean, stdev
 
-from bench import costs, native, report, results
+from bench import costs, figures, native, report, results
 from bench.costs import Cost
 from fastppv2 import build
 
@@ -85,9 +85,10 @@ class Server:
 
 
 @contextmanager
-def started(row: Row, proxy: bool, cpu: int) -> Iterator[Server]:
+def started(row: Row, proxy: bool, cpu: int, *under: str) -> Iterator[Server]:
+    """``under``: a program that runs it, with its options."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.server", row.kind, row.loop, str(int(proxy))],
+        [*under, sys.executable, "-m", "bench.server", row.kind, row.loop, str(int(proxy))],
         env={
             **os.environ,
             **MALLOC,
@@ -176,10 +177,9 @@ def summary(found: Sequence[float]) -> tuple[float, float]:
 
 def cost(row: Row, pairs: int) -> Cost:
     middle, bound = summary(ratios(row, pairs))
-    where = results.environment()
-    python = str(where["python"]).rpartition(".")[0]
+    date = results.environment()["date"][:10]
     found = (round(middle, 3), round(bound, 3))
-    return Cost(row.kind, row.loop, row.requests, row.floor, python, where["date"][:10], *found)
+    return Cost(row.kind, row.loop, row.requests, row.floor, figures.python(), date, *found)
 
 
 def main(words: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from statistics import median
 
+from bench import figures, report
 from bench.connections import MALLOC
 from fastppv2 import Policy, udp
 
@@ -98,12 +99,15 @@ def measure(loop: str) -> None:
         f"{loop}: without header {rates[0]:,.0f} datagrams for a second of CPU time, with one "
         f"{rates[1]:,.0f}, ratio {ratio:.2f}"
     )
+    row = f"datagrams on {loop}, with a header against without"
+    figures.save("relay", row, {figures.python(): round(ratio, 2)})
 
 
 def main() -> None:
     if len(sys.argv) == 1:
         for loop in ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",):
             measure(loop)
+        report.write()
     elif sys.argv[1] == "uvloop":
         import uvloop
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
+from bench import figures, report
 from fastppv2 import build
 
 HOST = "127.0.0.1"
@@ -147,10 +148,11 @@ def main() -> None:
 
 
 def show(haproxy: Process, relay: Process) -> None:
+    python = figures.python()
     loop = "asyncio" if find_spec("uvloop") is None else "uvloop"
     for name, unit, amount, block in (
-        ("new connections", "1/s", CONNECTIONS, lambda process: process.connect(CONNECTIONS)),
-        ("bulk", "MiB/s", BULK >> 20, Process.bulk),
+        ("connections", "1/s", CONNECTIONS, lambda process: process.connect(CONNECTIONS)),
+        ("bytes", "MiB/s", BULK >> 20, Process.bulk),
     ):
         pairs = [(block(haproxy), block(relay)) for _ in range(ROUNDS)]
         ratio = median([theirs / our for theirs, our in pairs])
@@ -158,6 +160,9 @@ def show(haproxy: Process, relay: Process) -> None:
         print(
             f"{name}: HAProxy {rates[0]:,.0f} {unit} of CPU time, relay on {loop} "
             f"{rates[1]:,.0f}, ratio {ratio:.2f}"
+        )
+        figures.save(
+            "relay", f"{name}, the relay on {loop} against HAProxy", {python: round(ratio, 2)}
         )
     sizes = [relay.memory()]
     for _ in range(10):
@@ -167,6 +172,9 @@ def show(haproxy: Process, relay: Process) -> None:
         f"memory of the relay: {sizes[0]} KiB, after {MANY:,} connections more {sizes[-1]}, at "
         f"most {max(sizes)}"
     )
+    grown = max(sizes) - sizes[0]
+    figures.save("relay", f"KiB that {MANY:,} connections add to the relay", {python: grown})
+    report.write()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import costs, results
+from bench import costs, figures, results
 from bench.plots import Bar, Chart, number, svg
 from bench.results import BOTH_ENDS, EMPTY, UNBOUND
 
@@ -201,7 +201,10 @@ def all_files(root: Path = ROOT) -> dict[Path, str]:
     """What all that is stored gives, the servers' costs with it."""
     every = results.load(root / results.DIRECTORY)
     method = (root / METHOD).read_text(encoding="utf-8")
-    tables = (costs.table(costs.load(root)), _table(every, _over_pure))
+    kept = figures.load(root)
+    tables = [costs.table(costs.load(root))]
+    tables += [figures.markdown(kept[name]) for name in ("servers", "relay")]
+    tables.append(_table(every, _over_pure))
     return {
         **files(every, (root / README).read_text(encoding="utf-8")),
         METHOD: _with_figures(METHOD, method, *tables),

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # behind the package under test, which may be an installed one
 
-from bench import costs, plots, ratios, report, results  # noqa: E402
+from bench import costs, figures, plots, ratios, report, results  # noqa: E402
 from bench.costs import Cost  # noqa: E402
 from bench.results import BOTH_ENDS, EMPTY, UNBOUND, Results, Row  # noqa: E402
 
@@ -126,6 +126,23 @@ def test_the_costs_of_servers(tmp_path: Path) -> None:
     ]
 
 
+def test_the_figures_of_a_command(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    figures.save("servers", "a", {"plain": 1000, "counted on": "CPython 3.9"}, tmp_path)
+    figures.save("servers", "b", {"plain": 2}, tmp_path)
+    figures.save("relay", "bytes", {"CPython 3.9": 0.5}, tmp_path)
+    figures.save("relay", "bytes", {"CPython 3.13": 1.25}, tmp_path)
+    figures.save("servers", "a", {"plain": 12345}, tmp_path)
+    tables = figures.load(tmp_path)
+    assert figures.markdown(tables["servers"]).splitlines() == [
+        "| | plain | counted on |",
+        "|---|---:|---:|",
+        "| a | 12,345 | CPython 3.9 |",
+        "| b | 2 |  |",
+    ]
+    assert figures.markdown(tables["relay"]).splitlines()[2:] == ["| bytes | 0.50 | 1.25 |"]
+
+
 def test_tables_have_their_places_in_order(tmp_path: Path) -> None:
     one = made("PyPy 3.9", "cffi", "python")
     rows = [row for row in one.rows if row.against != EMPTY]  # there no call is empty
@@ -133,11 +150,15 @@ def test_tables_have_their_places_in_order(tmp_path: Path) -> None:
         results.save(each, tmp_path / results.DIRECTORY)
     (tmp_path / report.README).write_text(README, encoding="utf-8")
     (tmp_path / report.METHOD).parent.mkdir(exist_ok=True)
-    (tmp_path / report.METHOD).write_text(README + README, encoding="utf-8")
+    (tmp_path / report.METHOD).write_text(README * 4, encoding="utf-8")
     costs.save(Cost("a", "asyncio", 1, None, "CPython 3.13", "2026-01-02", 0.9, 0.8), tmp_path)
+    figures.save("servers", "a on asyncio", {"plain": 1000}, tmp_path)
+    figures.save("relay", "bytes", {"CPython 3.13": 1.25}, tmp_path)
     files = report.all_files(tmp_path)
-    servers, gained = files[report.METHOD].split("after\nbefore\n")
+    servers, counted, relay, gained = files[report.METHOD].split("after\nbefore\n")
     assert "| a | asyncio | 1 |  | 0.900 (0.800) |" in servers
+    assert "| a on asyncio | 1,000 |" in counted
+    assert "| bytes | 1.25 |" in relay
     assert "| PyPy 3.9, cffi |  |  | 2.0 |  |  |" in gained
     assert "old" not in files[report.METHOD]
     assert "PyPy 3.9" in svg_texts(files[report.PEERS_PLOT])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 
 from verdict import Figures, Mutant, judge
 
+LOG = Path(__file__).with_name("runs.txt")
 SECONDS = 120  # a mutant may wait for what does not come
 
 
@@ -83,12 +85,21 @@ def sample_of(mutants: list[tuple[Mutant, str]], count: int) -> list[tuple[Mutan
     return random.Random(count).sample(mutants, min(count, len(mutants)))
 
 
+def log(found: dict[str, Figures]) -> None:
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    with LOG.open("a") as file:
+        for name, each in found.items():
+            numbers = f"{each.tried:>7} {each.killed:>6} {each.equivalent:>10}"
+            file.write(f"{today}  {name:<12} {numbers} {each.unexplained:>11}\n")
+
+
 def main(description: str, files: list[str], mutants_of: Maker, benches: Benches) -> int:
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("file", nargs="*", help=f"of {' '.join(files)}; all")
     parser.add_argument("--sample", type=int, help="so many of each file, always the same ones")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after that time")
     parser.add_argument("--results", type=Path, help="keep the verdicts here, and go on from them")
+    parser.add_argument("--log", action="store_true", help=f"append to {LOG.name}")
     asked = parser.parse_args()
     deadline = time.monotonic() + asked.seconds
     mutants = {file: mutants_of(file) for file in asked.file or files}
@@ -106,6 +117,8 @@ def main(description: str, files: list[str], mutants_of: Maker, benches: Benches
         judge(file, [mutant for mutant, _ in found], results.verdicts, asked.sample is None)
         for file, found in mutants.items()
     ]
+    if asked.log:
+        log(dict(zip(mutants, figures)))
     total = sum(figures, Figures())
     print(f"all: {total}")
     return 0 if total.are_good() else 1
