@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from fastppv2.asyncio._backend import Factory
 from fastppv2.asyncio._receiver import Receiver
 from fastppv2.asyncio._tls import check_context
 from fastppv2.handshake import Counters, Listener
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _all: WeakValueDictionary[int, Acceptor] = WeakValueDictionary()
 
 
-class Acceptor:
+class Acceptor(Factory):
     """A protocol factory for ``loop.create_server`` that puts the header before the application.
 
     ``protocol_factory``: the application's; it is called once a connection is accepted. ``policy``:
@@ -44,25 +45,17 @@ class Acceptor:
     ) -> None:
         if ssl is not None:
             check_context(ssl)
-        self.protocol_factory = protocol_factory
-        self.listener = Listener(policy, metrics=metrics)
-        self.tls: Any = None
+        tls: dict[str, Any] | None = None
         if ssl is not None:
-            self.tls = {"sslcontext": ssl, "server_side": True, **tls_options}
-        self.enabled = True
+            tls = {"sslcontext": ssl, "server_side": True, **tls_options}
+        super().__init__(protocol_factory, Listener(policy, metrics=metrics), tls, Receiver)
         self.securing: set[Securing] = set()
-        self.timer: asyncio.TimerHandle | None = None
         _all[id(self)] = self
 
     @property
     def counters(self) -> Counters:
         """What became of the connections so far."""
         return self.listener.counters
-
-    def __call__(self) -> asyncio.BaseProtocol:
-        if self.enabled or self.tls is not None:
-            return Receiver(self)
-        return self.protocol_factory()
 
     def watch(self) -> None:
         """Sets the one timer, which runs while there is something to wait for."""

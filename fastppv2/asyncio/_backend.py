@@ -14,13 +14,17 @@ MODULES = {
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fastppv2.asyncio._pure import KINDS as KINDS
     from fastppv2.asyncio._pure import Arrival as Arrival
     from fastppv2.asyncio._pure import BareView as BareView
     from fastppv2.asyncio._pure import Extra as Extra
+    from fastppv2.asyncio._pure import Factory as Factory
     from fastppv2.asyncio._pure import FirstBytes as FirstBytes
 else:
     _module = import_module(MODULES[backend])
+    KINDS = _module.KINDS
     Arrival = _module.Arrival
     BareView = _module.BareView
     Extra = _module.Extra
+    Factory = _module.Factory
     FirstBytes = _module.FirstBytes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastppv2.asyncio._backend import FirstBytes
 from fastppv2.asyncio._deliver import fail, feed
-from fastppv2.asyncio._view import View
+from fastppv2.asyncio._view import View, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def connect(
         try:
             first = FirstBytes(transport, data)
         except AttributeError:  # uvloop's, of a peer that is passed through
-            transport = View(transport, None)
+            transport = view_of(transport, None)
     loop = asyncio.get_running_loop()
     ready = getattr(loop, "_ready", None)  # asyncio's, of what is to take a step
     steps = None if ready is None else len(ready)

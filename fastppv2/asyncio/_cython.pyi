@@ -1,23 +1,42 @@
+from asyncio import BaseProtocol, TimerHandle
 from collections.abc import Callable
 from typing import Any, final
 
 from typing_extensions import disjoint_base
 
 from fastppv2._queue import Handshake
-from fastppv2.asyncio._acceptor import Acceptor
+from fastppv2.handshake import Listener
+
+KINDS: dict[type, type]
+
+@disjoint_base
+class Factory:
+    protocol_factory: Callable[[], BaseProtocol]
+    listener: Listener
+    tls: Any
+    enabled: bool
+    timer: TimerHandle | None
+    watch: Callable[[], None]
+    def __init__(
+        self,
+        protocol_factory: Callable[[], BaseProtocol],
+        listener: Listener,
+        tls: Any,
+        receiver: type[Arrival],
+    ) -> None: ...
+    def __call__(self) -> BaseProtocol: ...
 
 @disjoint_base
 class Arrival:
-    _acceptor: Acceptor
+    _acceptor: Factory
     _handshake: Handshake
     _transport: Any
     application: Any
     _ask_socket: Callable[[object], tuple[int, object]]
     _ended: Callable[[], Any]
     _secure: Callable[[Any, bytes], None]
-    _view: type[BareView]
     decided: Callable[[Handshake], None]
-    def __init__(self, acceptor: Acceptor) -> None: ...
+    def __init__(self, acceptor: Factory) -> None: ...
     def connection_made(self, transport: Any) -> None: ...
     def data_received(self, data: bytes) -> None: ...
     def eof_received(self) -> Any: ...
@@ -48,5 +67,5 @@ class Extra(dict[str, Any]):
 @final
 class FirstBytes:
     def __init__(self, transport: Any, data: bytes) -> None: ...
-    def resume_reading(self) -> None: ...
+    def __call__(self) -> None: ...
     def deliver(self) -> None: ...

@@ -6,32 +6,67 @@ Whatever is not usual is left to Receiver and View, which are Python with either
 """
 
 cimport cython
-from cpython.dict cimport PyDict_Update
-from cpython.object cimport Py_TYPE
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Update
+from cpython.object cimport PyObject, Py_TYPE
 
-from asyncio import Protocol, get_running_loop
+from asyncio import BufferedProtocol, Protocol, get_running_loop
+from asyncio.selector_events import _SelectorSocketTransport
 from socket import AF_INET, AF_INET6
 
 from fastppv2._queue import State
 from fastppv2.asyncio import _addresses, _deliver
 
+KINDS = {}
+
 # Names of Python's are looked up at every use, these are not.
 cdef object ACCEPTED = State.ACCEPTED
 cdef object PENDING = State.PENDING
 cdef object PROTOCOL = Protocol
+cdef object BUFFERED = BufferedProtocol
 cdef object INET = AF_INET
 cdef object INET6 = AF_INET6
+cdef dict kinds = KINDS
 cdef frozenset NAMES = _addresses.NAMES
 cdef object addresses = _addresses.addresses
 cdef object deliver = _deliver.deliver
 cdef object fail = _deliver.fail
 cdef object running_loop = get_running_loop
+# Of asyncio's own transport of a socket attributes are read and set, for each of its methods is a
+# call in Python.
+cdef object SOCKET = _SelectorSocketTransport
+
+
+cdef class Factory:
+    """What the loop calls for the protocol of each connection; the base of ``Acceptor``."""
+
+    cdef public object protocol_factory
+    cdef public object listener
+    cdef public object tls
+    cdef public bint enabled
+    cdef public object timer
+    cdef type _receiver
+
+    def __init__(self, protocol_factory, listener, tls, receiver):
+        self.protocol_factory = protocol_factory
+        self.listener = listener
+        self.tls = tls
+        self.enabled = True
+        self._receiver = receiver
+
+    def __call__(self):
+        cdef type receiver = self._receiver
+        cdef Arrival arrival
+        if not self.enabled and self.tls is None:
+            return self.protocol_factory()
+        arrival = <Arrival>receiver.__new__(receiver)
+        arrival._acceptor = self
+        return arrival
 
 
 cdef class Arrival:
     """What the loop calls for a connection until its header is over; the base of ``Receiver``."""
 
-    cdef readonly object _acceptor
+    cdef readonly Factory _acceptor
     cdef readonly object _handshake
     cdef readonly object _transport
     cdef public object application
@@ -40,12 +75,15 @@ cdef class Arrival:
         self._acceptor = acceptor
 
     def connection_made(self, transport):
-        acceptor = self._acceptor
+        cdef Factory acceptor = self._acceptor
         self._transport = transport
         if not acceptor.enabled:
             self._secure(transport, b"")
             return
-        peername = transport.get_extra_info("peername")
+        if type(transport) is SOCKET:
+            peername = (<dict?>transport._extra).get("peername")
+        else:
+            peername = transport.get_extra_info("peername")
         if type(peername) is tuple:
             family = INET if len(<tuple>peername) == 2 else INET6
         else:
@@ -82,30 +120,38 @@ cdef class Arrival:
             application.connection_lost(exc)
 
     cdef int accepted(self) except -1:
+        cdef PyObject *kind
         transport, handshake = self._transport, self._handshake
         if handshake.header is None or self._acceptor.tls is not None:
             self.decided(handshake)
-        elif has_dict(transport):
+        elif type(transport) is SOCKET:
             self.connect(transport, handshake)
         else:
-            self.stand_in(self._view(transport, handshake), handshake.trailing_data)
+            kind = PyDict_GetItemWithError(kinds, type(transport))
+            if kind is NULL:
+                self.decided(handshake)
+            else:
+                self.stand_in(view_of(<type>kind, transport, handshake), handshake.trailing_data)
         return 0
 
     cdef int connect(self, transport, handshake) except -1:
         """As ``_connect.connect``, on asyncio."""
         cdef FirstBytes first = None
-        extra, ready = getattr(transport, "_extra", None), getattr(running_loop(), "_ready", None)
-        if extra is None or ready is None:
+        ready = getattr(running_loop(), "_ready", None)
+        if ready is None:
             self.decided(handshake)
             return 0
-        transport._extra = Extra(extra, handshake)
+        transport._extra = extra_of(transport._extra, handshake)
         data = handshake.trailing_data
         if data:
-            first = FirstBytes(transport, data)
+            first = first_bytes(transport, data)
         steps = len(ready)
         try:
             protocol = self._acceptor.protocol_factory()
-            transport.set_protocol(protocol)
+            if isinstance(protocol, BUFFERED):
+                transport.set_protocol(protocol)
+            else:
+                transport._protocol = protocol
             protocol.connection_made(transport)
         except Exception as error:
             fail(transport, error)
@@ -139,38 +185,55 @@ cdef class Arrival:
         return 0
 
 
-cdef inline bint has_dict(transport) noexcept:
-    """Names can be added to it; uvloop's have none of their own."""
-    return Py_TYPE(transport).tp_dictoffset != 0
-
-
 @cython.final
 cdef class FirstBytes:
     """What was read too far, for the application on asyncio's own transport once it reads."""
 
     cdef object _transport
     cdef object _data
-    cdef object _resume
 
     def __init__(self, transport, data):
+        self.wait(transport, data)
+
+    cdef int wait(self, transport, data) except -1:
         self._transport = transport
         self._data = data
-        self._resume = transport.resume_reading
-        transport.resume_reading = self.resume_reading
+        transport.resume_reading = self
+        return 0
 
-    def resume_reading(self):
-        """The transport's; asyncio looks at the socket after the step that delivers."""
+    def __call__(self):
+        """The transport's ``resume_reading``; asyncio looks at the socket after the step that
+        delivers.
+        """
+        transport = self._transport
         running_loop().call_soon(self.deliver)
-        self._resume()
+        del transport.resume_reading
+        transport.resume_reading()
+        transport.resume_reading = self
 
     cpdef deliver(self):
         """Now, unless reading is paused."""
         transport, data = self._transport, self._data
-        if data is not None and (transport.is_reading() or transport.is_closing()):
+        if data is None:
+            return
+        if type(transport) is SOCKET:
+            is_closing, is_paused, protocol = (
+                transport._closing, transport._paused, transport._protocol
+            )
+        else:
+            is_closing = transport.is_closing()
+            is_paused, protocol = not transport.is_reading(), transport.get_protocol()
+        if is_closing or not is_paused:
             self._data = None
             del transport.resume_reading
-            if not transport.is_closing():
-                hand_over(transport, transport.get_protocol(), data)
+            if not is_closing:
+                hand_over(transport, protocol, data)
+
+
+cdef inline FirstBytes first_bytes(transport, data):
+    cdef FirstBytes first = FirstBytes.__new__(FirstBytes)
+    first.wait(transport, data)
+    return first
 
 
 cdef int hand_over(transport, protocol, data) except -1:
@@ -202,6 +265,13 @@ cdef class Extra(dict):
         return dict.get(self, name, default)
 
 
+cdef inline Extra extra_of(own, handshake):
+    cdef Extra extra = Extra.__new__(Extra)
+    PyDict_Update(extra, own)
+    extra._handshake = handshake
+    return extra
+
+
 cdef class BareView:
     """What an application often does with its transport; the base of ``View``."""
 
@@ -213,6 +283,9 @@ cdef class BareView:
     cdef public object receiver
 
     def __init__(self, transport, handshake):
+        self.set_up(transport, handshake)
+
+    cdef void set_up(self, transport, handshake) noexcept:
         self.transport = transport
         self._handshake = handshake
         self.first_bytes = b""
@@ -240,3 +313,9 @@ cdef class BareView:
             deliver(self, data)
         elif not self.transport.is_closing():
             hand_over(self, self.receiver.application, data)
+
+
+cdef inline BareView view_of(type kind, transport, handshake):
+    cdef BareView view = <BareView>kind.__new__(kind)
+    view.set_up(transport, handshake)
+    return view

@@ -18,9 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastppv2._queue import Handshake
-    from fastppv2.asyncio._acceptor import Acceptor
+    from fastppv2.handshake import Listener
 
+KINDS: dict[type, type] = {}
+"""For each kind of transport its view; filled where it is seen the first time."""
 _PENDING = State.PENDING
+
+
+class Factory:
+    """What the loop calls for the protocol of each connection; the base of ``Acceptor``."""
+
+    # What Acceptor does.
+    watch: Callable[[], None]
+
+    def __init__(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        listener: Listener,
+        tls: Any,
+        receiver: type[Arrival],
+    ) -> None:
+        self.protocol_factory = protocol_factory
+        self.listener = listener
+        self.tls = tls
+        self.enabled = True
+        self.timer: asyncio.TimerHandle | None = None
+        self._receiver: Any = receiver
+
+    def __call__(self) -> asyncio.BaseProtocol:
+        if self.enabled or self.tls is not None:
+            return self._receiver(self)  # type: ignore[no-any-return]
+        return self.protocol_factory()
 
 
 class Arrival:
@@ -42,7 +70,7 @@ class Arrival:
     _secure: Callable[[Any, bytes], None]
     decided: Callable[[Handshake], None]
 
-    def __init__(self, acceptor: Acceptor) -> None:
+    def __init__(self, acceptor: Factory) -> None:
         self._acceptor = acceptor
         self._transport: Any = None
         self.application = None
@@ -112,19 +140,23 @@ class FirstBytes:
     delivered to TLS.
     """
 
-    __slots__ = ("_data", "_resume", "_transport")
+    __slots__ = ("_data", "_transport")
 
     def __init__(self, transport: Any, data: bytes) -> None:
         self._transport = transport
         self._data = data
         # The transport calls nobody when reading is resumed. This goes when the bytes have gone.
-        self._resume = transport.resume_reading
-        transport.resume_reading = self.resume_reading
+        transport.resume_reading = self
 
-    def resume_reading(self) -> None:
-        """The transport's; asyncio looks at the socket after the step that delivers."""
+    def __call__(self) -> None:
+        """The transport's ``resume_reading``; asyncio looks at the socket after the step that
+        delivers.
+        """
+        transport = self._transport
         asyncio.get_running_loop().call_soon(self.deliver)
-        self._resume()
+        del transport.resume_reading
+        transport.resume_reading()
+        transport.resume_reading = self
 
     def deliver(self) -> None:
         """Now, unless reading is paused."""

@@ -17,6 +17,7 @@ from fastppv2.asyncio._view import View, show
 
 if TYPE_CHECKING:
     from fastppv2._queue import Handshake
+    from fastppv2.asyncio._acceptor import Acceptor
 
 _REFUSED = State.REFUSED
 
@@ -26,8 +27,8 @@ class Receiver(Arrival, asyncio.Protocol):
 
     __slots__ = ("_securing",)
 
+    _acceptor: Acceptor
     _securing: Securing
-    _view = View
 
     def _ask_socket(self, peername: object) -> tuple[int, object]:
         """The family and the peer, where there is a doubt: asking takes long."""

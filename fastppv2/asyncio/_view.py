@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from fastppv2.asyncio._addresses import addresses
-from fastppv2.asyncio._backend import BareView, Extra
+from fastppv2.asyncio._backend import KINDS, BareView, Extra
 from fastppv2.asyncio._deliver import deliver
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class View(BareView):
 
     def around(self, transport: Any) -> View:
         """The same view of a transport that took the place of this one's."""
-        view = View(transport, self._handshake)
+        view = view_of(transport, self._handshake)
         view._extra = self._extra or self._shown()
         return view
 
@@ -88,11 +89,35 @@ class View(BareView):
     def abort(self) -> None:
         self.transport.abort()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
     def __repr__(self) -> str:
         return f"<{self.transport!r}, peername={self.get_extra_info('peername')!r}>"
+
+
+def view_of(transport: Any, handshake: Handshake | None) -> View:
+    """The view of a transport, with whatever names transports of its kind have."""
+    kind: type[View] | None = KINDS.get(type(transport))
+    if kind is None:
+        # The first one stays, whichever thread comes second.
+        kind = KINDS.setdefault(type(transport), _view_of_kind(transport))
+    return kind(transport, handshake)
+
+
+def _view_of_kind(transport: Any) -> type[View]:
+    # Python looks up every name in a slow way where there is a __getattr__.
+    if hasattr(transport, "__dict__"):
+        return _OpenView
+    names = [name for name in dir(transport) if not hasattr(View, name)]
+    others = {name: property(attrgetter(f"transport.{name}")) for name in names}
+    return type("View", (View,), {"__slots__": (), **others})
+
+
+class _OpenView(View):
+    """Of a transport that may be given names at any time."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
 
 
 def show(transport: Any, handshake: Handshake) -> Any:
@@ -101,6 +126,6 @@ def show(transport: Any, handshake: Handshake) -> Any:
         return transport
     own = getattr(transport, "_extra", None)  # asyncio's; it stays under TLS that starts later
     if own is None:
-        return View(transport, handshake)
+        return view_of(transport, handshake)
     transport._extra = Extra(own, handshake)
     return transport

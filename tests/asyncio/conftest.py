@@ -18,13 +18,15 @@ from unittest.mock import patch
 import pytest
 from backends import import_backend, on_backend
 
-from fastppv2.asyncio import _acceptor, _backend, _connect, _loop
+import fastppv2.asyncio
+from fastppv2.asyncio import _backend, _connect, _loop, _server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT = 30.0  # seconds, for a test that hangs
+NAMES = ("KINDS", "Arrival", "BareView", "Extra", "Factory", "FirstBytes")
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -83,11 +85,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def on_usual(name: str) -> tuple[ModuleType, ModuleType, ModuleType]:
     """The usual way of a connection in one of the two, and what is built upon it."""
     usual = import_backend(name, _backend.MODULES)
-    names = {each: getattr(usual, each) for each in ("Arrival", "BareView", "Extra", "FirstBytes")}
+    names = {each: getattr(usual, each) for each in NAMES}
     view = on_backend("fastppv2.asyncio._view", _backend.__name__, **names)
     with patch.multiple("fastppv2.asyncio._view", View=view.View, show=view.show):
         receiver = on_backend("fastppv2.asyncio._receiver", _backend.__name__, **names)
-    return usual, view, receiver
+    with patch.multiple("fastppv2.asyncio._receiver", Receiver=receiver.Receiver):
+        acceptor = on_backend("fastppv2.asyncio._acceptor", _backend.__name__, **names)
+    return usual, view, acceptor
 
 
 @pytest.fixture(
@@ -95,10 +99,13 @@ def on_usual(name: str) -> tuple[ModuleType, ModuleType, ModuleType]:
     autouse=True,
 )
 def usual_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    usual, view, receiver = on_usual(request.param)
-    monkeypatch.setattr(_acceptor, "Receiver", receiver.Receiver)
+    usual, view, acceptor = on_usual(request.param)
+    for module in (fastppv2.asyncio, _loop, _server):
+        monkeypatch.setattr(module, "Acceptor", acceptor.Acceptor)
+    monkeypatch.setattr(fastppv2.asyncio, "counters", acceptor.counters)
     for module in (_connect, _loop):
         monkeypatch.setattr(module, "View", view.View)
+    monkeypatch.setattr(_connect, "view_of", view.view_of)
     monkeypatch.setattr(_connect, "FirstBytes", usual.FirstBytes)
     return request.param
 

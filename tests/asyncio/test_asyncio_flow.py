@@ -163,6 +163,20 @@ async def test_the_first_bytes_are_dropped_with_the_connection(secure: dict[str,
             assert not seen.data
 
 
+async def test_a_transport_has_all_names_that_the_loops_own_has(secure: dict[str, Any]) -> None:
+    connections: list[Connection] = []
+    async with Server(lambda: Recorder(connections), **secure) as address:
+        with await connect(address, secure, PAYLOAD):
+            await until(lambda: connections and connections[0].transport)
+            (seen,) = connections
+            own = getattr(seen.transport, "transport", seen.transport)
+            for name in dir(own):
+                assert hasattr(seen.transport, name) >= hasattr(own, name), name
+            with pytest.raises(AttributeError, match="no_such_name"):
+                seen.transport.no_such_name  # noqa: B018
+        await seen.lost
+
+
 async def test_another_protocol_takes_over(secure: dict[str, Any]) -> None:
     """As servers do when a connection becomes a WebSocket: at once, or when bytes came."""
 
@@ -205,6 +219,10 @@ async def test_the_application_has_the_loop_to_itself(loop_kind: str) -> None:
             assert isinstance(recorder, Recorder)
             own = transport if loop_kind == "asyncio" else transport.transport
             assert (own.get_protocol() is recorder) == (loop_kind == "asyncio")
+            if loop_kind == "asyncio":  # of which that is known which attributes this sets
+                before = dict(vars(own))
+                own.set_protocol(recorder)
+                assert vars(own) == before
             await client.exchange(PAYLOAD)
             assert own.get_protocol() is transport.get_protocol() is recorder
             other = Recorder(served.connections)

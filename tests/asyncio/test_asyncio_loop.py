@@ -13,7 +13,7 @@ from test_asyncio_tls import TLSClient
 
 import fastppv2.asyncio
 from fastppv2 import Policy
-from fastppv2.asyncio import Acceptor, loop_factory, loop_factory_for, uvloop_loop_factory
+from fastppv2.asyncio import loop_factory, loop_factory_for, uvloop_loop_factory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_servers_with_a_policy_of_their_own(factory: Any) -> None:
             0,
             policy=Policy("192.0.2.1", untrusted="passthrough"),
         )
-        acceptor = Acceptor(lambda: Recorder(connections), POLICY)
+        acceptor = fastppv2.asyncio.Acceptor(lambda: Recorder(connections), POLICY)
         other = await loop.create_server(acceptor, HOST, 0)  # type: ignore[arg-type]
         with Client(server.sockets[0].getsockname()) as client:
             await client.exchange(PAYLOAD)
