@@ -24,6 +24,8 @@ from fastppv2._spec import MAX_SIZE, Command, Detected, Family, Transport
 from fastppv2.errors import SEEN_SIZE, check_max_size, fail, view_of
 from fastppv2.header import SSL, TLV
 
+cdef class Header
+
 cdef extern from *:
     # One translation unit: calls between the files of the core vanish. A text is made here, for
     # Cython would count a reference to it up and at once down again, which costs as much as all
@@ -31,25 +33,53 @@ cdef extern from *:
     """
     #include "fastppv2_all.h"
 
+    /* The first piece and the last, which may overlap: a size the compiler knows takes no call. */
+    static inline void copy_ends(uint8_t *target, const uint8_t *bytes, size_t size, size_t piece) {
+        memcpy(target, bytes, piece);
+        memcpy(target + size - piece, bytes + size - piece, piece);
+    }
+
+    static inline void copy_few(uint8_t *target, const void *bytes, size_t size) {
+        if (size >= 16 && size <= 32)
+            copy_ends(target, bytes, size, 16);
+        else if (size >= 32 && size <= 64)
+            copy_ends(target, bytes, size, 32);
+        else if (size >= 8 && size <= 16)
+            copy_ends(target, bytes, size, 8);
+        else
+            memcpy(target, bytes, size);
+    }
+
     static inline PyObject *address_text(uint8_t family, const uint8_t *address) {
         char text[FPP_ADDRESS_TEXT_SIZE];
         size_t size = fpp_format_address(text, family, address);
         PyObject *result = PyUnicode_New((Py_ssize_t)size, 127);
         if (result == NULL)
             return NULL;
-        Py_UCS1 *target = PyUnicode_1BYTE_DATA(result);
-        if (size < 8) {
-            memcpy(target, text, size);
-            return result;
-        }
-        /* Eight bytes at a time, the last eight over what is there already: no call for a few. */
-        for (size_t at = 0; at + 8 < size; at += 8)
-            memcpy(target + at, text + at, 8);
-        memcpy(target + size - 8, text + size - 8, 8);
+        copy_few(PyUnicode_1BYTE_DATA(result), text, size);
         return result;
     }
+
+    /* The body of a Header lies behind the struct, not in it: what is in it is cleared by each use
+     * of the freelist, which for more than 80 bytes takes gcc's code as long as to parse. */
+    enum { BODY_SIZE = 128 };
+    #define body_of(header) ((uint8_t *)((header) + 1))
+    static PyObject *with_body(PyTypeObject *type, Py_ssize_t Py_UNUSED(items)) {
+        size_t size = (size_t)type->tp_basicsize;
+        PyObject *header = PyObject_Malloc(size + BODY_SIZE);
+        if (header == NULL)
+            return PyErr_NoMemory();
+        memset(header, 0, size);
+        return PyObject_Init(header, type);
+    }
+    #define allocate_by(type, allocate) ((PyTypeObject *)(type))->tp_alloc = (allocate)
     """
+    void copy_few(uint8_t *target, const void *bytes, size_t size)
     str address_text(uint8_t family, const uint8_t *address)
+    enum: BODY_SIZE
+    uint8_t *body_of(Header header)
+    void *with_body
+    void allocate_by(object type, void *allocate)
 
 cdef extern from "Python.h":
     # Redeclared without Cython's exception check: the error is replaced by our own wording.
@@ -73,32 +103,39 @@ cdef object STREAM = Transport.STREAM
 cdef object TLV_TYPE = TLV
 cdef Py_ssize_t SEEN = SEEN_SIZE
 cdef enum:
-    # PROXY over TCP or UDP without TLVs takes 52 bytes at most: it lies in the object, whole.
-    BODY_SIZE = FPP_V2_HEAD_SIZE + FPP_INET6_BLOCK_SIZE
+    # PROXY over TCP or UDP without TLVs takes so many bytes in v2 at most.
+    PLAIN_SIZE = FPP_V2_HEAD_SIZE + FPP_INET6_BLOCK_SIZE
+    # A line of v1 that leaves room for an address block behind it.
+    LINE_SIZE = BODY_SIZE - FPP_INET6_BLOCK_SIZE
     # The longest that build writes without TLVs, but for UNIX.
     SHORT_SIZE = 128
 
 crc32c_kind = fpp_crc32c_kind().decode()
 
 
-# 80 bytes on a 64-bit machine, which is the most that a freelist clears fast.
 @cython.final
 @cython.no_gc
 @cython.freelist(64)
 cdef class Header:
     """A header as this backend holds it; see ``fastppv2.header.Header``."""
 
-    # Either the header is short and lies in body, or raw has it and body its address block: as in
-    # v2 (2.2), whatever the version.
+    # Either the first size bytes of the body are the header, or raw has it. The address block is at
+    # that offset in the body in any case: as in v2 (2.2), whatever the version.
     cdef bytes _raw
+    # Not in the order of fpp_header, in which they would be copied as one word: the processor waits
+    # before it reads as one what was just written as four.
     cdef uint8_t _version
-    cdef uint8_t _command
     cdef uint8_t _family
+    cdef uint8_t _command
     cdef uint8_t _transport
-    cdef uint8_t[BODY_SIZE] _body
+    cdef uint8_t _size
+    cdef uint8_t _block
 
     def __init__(self):
         raise TypeError("a Header comes from parse() or Parser")
+
+    def __sizeof__(self):
+        return object.__sizeof__(self) + BODY_SIZE
 
     @property
     def version(self):
@@ -131,7 +168,7 @@ cdef class Header:
     @property
     def raw(self):
         if self._raw is None:
-            return PyBytes_FromStringAndSize(<const char *>self._body, size_of(self))
+            return PyBytes_FromStringAndSize(<const char *>body_of(self), self._size)
         return self._raw
 
     @property
@@ -178,26 +215,35 @@ cdef class Header:
 
 
 interface.Header.register(Header)
+allocate_by(Header, with_body)
 
 
 # These are functions, for a table of methods would take eight bytes of each header.
-cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, bytes whole):
-    """``whole`` is the header as bytes that may be kept, or None."""
+cdef inline Header make_header(const fpp_header *fields, const uint8_t *data, PyObject *whole):
+    """``whole`` is the header as bytes that may be kept, or NULL."""
     cdef Header header = Header.__new__(Header)
+    cdef uint32_t room = BODY_SIZE if whole is NULL else PLAIN_SIZE
     header._version = fields.version
-    header._command = fields.command
     header._family = fields.family
+    header._command = fields.command
     header._transport = fields.transport
-    if fields.version == 2 and fields.size <= BODY_SIZE:
-        memcpy(header._body, data, fields.size)
+    if fields.version == 2 and fields.size <= room:
+        header._size = fields.size
+        header._block = FPP_V2_HEAD_SIZE
+        copy_few(body_of(header), data, fields.size)
         return header
-    if whole is None:
-        whole = PyBytes_FromStringAndSize(<const char *>data, fields.size)
-    header._raw = whole
+    if whole is not NULL:
+        header._raw = <bytes>whole
+    elif fields.version == 1 and fields.size <= LINE_SIZE:
+        header._size = fields.size
+        header._block = fields.size
+        copy_few(body_of(header), data, fields.size)
+    else:
+        header._raw = PyBytes_FromStringAndSize(<const char *>data, fields.size)
     if fields.family == FPP_FAMILY_INET:
-        write_block(header._body, fields, FPP_IPV4_SIZE)
+        write_block(body_of(header) + header._block, fields, FPP_IPV4_SIZE)
     elif fields.family == FPP_FAMILY_INET6:
-        write_block(header._body, fields, FPP_IPV6_SIZE)
+        write_block(body_of(header) + header._block, fields, FPP_IPV6_SIZE)
     return header
 
 
@@ -212,14 +258,13 @@ cdef inline void write_block(uint8_t *block, const fpp_header *fields, size_t si
 
 cdef inline const uint8_t *data_of(Header header) noexcept:
     if header._raw is None:
-        return header._body
+        return body_of(header)
     return <const uint8_t *>PyBytes_AS_STRING(header._raw)
 
 
 cdef inline Py_ssize_t size_of(Header header) noexcept:
-    cdef const uint8_t *length = header._body + FPP_V2_HEAD_SIZE - 2
     if header._raw is None:
-        return FPP_V2_HEAD_SIZE + (length[0] << 8 | length[1])
+        return header._size
     return PyBytes_GET_SIZE(header._raw)
 
 
@@ -234,15 +279,13 @@ cdef fpp_header fields_of(Header header) noexcept:
 
 
 cdef object end_of(Header header, int which):
-    cdef const uint8_t *block = header._body
+    cdef const uint8_t *block = body_of(header) + header._block
     cdef size_t size = FPP_IPV4_SIZE
     cdef const uint8_t *port
     if header._family == FPP_FAMILY_INET6:
         size = FPP_IPV6_SIZE
     elif header._family != FPP_FAMILY_INET:
         return path_of(header, which) if header._family == FPP_FAMILY_UNIX else None
-    if header._raw is None:
-        block += FPP_V2_HEAD_SIZE
     port = block + 2 * size + 2 * which
     return (address_text(header._family, block + which * size), port[0] << 8 | port[1])
 
@@ -283,7 +326,7 @@ cdef Header parse_bytes(bytes data, uint32_t max_size):
     cdef int status = fpp_parse(start, length, max_size, &fields, &why)
     if status != FPP_STATUS_OK:
         refuse(status, &why, start, length, length)
-    return make_header(&fields, start, data if <Py_ssize_t>fields.size == length else None)
+    return make_header(&fields, start, <PyObject *>data if fields.size == length else NULL)
 
 
 cdef int open_buffer(object data, Py_buffer *view) except -1:
@@ -320,7 +363,7 @@ cdef Header parse_view(const Py_buffer *view, uint32_t max_size):
     cdef int status = fpp_parse(target, size, max_size, &fields, &why)
     if status != FPP_STATUS_OK:
         refuse(status, &why, target, size, view.len)
-    return make_header(&fields, target, whole)
+    return make_header(&fields, target, <PyObject *>whole if target is not copy else NULL)
 
 
 cdef Header parse_buffer(object data, uint32_t max_size):

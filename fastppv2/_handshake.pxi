@@ -421,7 +421,7 @@ cdef inline object behind(bytes data, const fpp_header *fields):
 
 cdef inline Header header_of(bytes data, const fpp_header *fields):
     return make_header(fields, <const uint8_t *>PyBytes_AS_STRING(data),
-                       data if PyBytes_GET_SIZE(data) == fields.size else None)
+                       <PyObject *>data if PyBytes_GET_SIZE(data) == fields.size else NULL)
 
 
 cdef inline object name_of(Header header, int which):
