@@ -1,6 +1,7 @@
 """Builds the C core with its binding for this Python, or nothing with FASTPPV2_NO_EXTENSIONS=1.
 
-CPython gets the one in Cython, with FASTPPV2_CFFI=1 that by cffi as well; PyPy the one by cffi.
+CPython gets the one in Cython, and what asyncio's connections take, with FASTPPV2_CFFI=1 the one by
+cffi as well; PyPy the one by cffi.
 """
 
 import os
@@ -51,7 +52,7 @@ class CFFIExtension(Extension):
 
 
 class BuildExt(build_ext):
-    """Says how to do without the extension where it cannot be built."""
+    """Says how to do without the extensions where they cannot be built."""
 
     def build_extension(self, ext):
         if isinstance(ext, CFFIExtension):

@@ -43,7 +43,7 @@ def test_serve(started):
     """The log is then what the front page shows."""
     directory, port = started.directory(), started.port()
     program = serve(started, f"{PLAIN.splitlines()[1]} --port {port}", port, directory)
-    assert f"\n{TOLD}\n" in send(adapted(SEND, {":8000": f":{port}"}), directory)
+    assert send(adapted(SEND, {":8000": f":{port}"}), directory).endswith(f"\n{TOLD}\n")
     program.wait_until_said(LOGGED)
 
 
@@ -54,7 +54,7 @@ def test_serve_tls(started):
     words = shlex.split(certificate)
     subprocess.run(words, cwd=directory, timeout=TIMEOUT, check=True, capture_output=True)
     program = serve(started, server, port, directory)
-    assert f"\n{TOLD}\n" in send(client, directory)
+    assert send(client, directory).endswith(f"\n{TOLD}\n")
     program.wait_until_said(LOGGED)
 
 
