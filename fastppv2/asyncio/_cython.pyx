@@ -9,9 +9,9 @@ cimport cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Update
 from cpython.object cimport PyObject, Py_TYPE
 
-from asyncio import BufferedProtocol, Protocol, get_running_loop
-from asyncio.selector_events import _SelectorSocketTransport
+from asyncio import BufferedProtocol, Protocol, get_running_loop, selector_events
 from socket import AF_INET, AF_INET6
+from sys import version_info
 
 from fastppv2._queue import State
 from fastppv2.asyncio import _addresses, _deliver
@@ -32,8 +32,10 @@ cdef object deliver = _deliver.deliver
 cdef object fail = _deliver.fail
 cdef object running_loop = get_running_loop
 # Of asyncio's own transport of a socket attributes are read and set, for each of its methods is a
-# call in Python.
-cdef object SOCKET = _SelectorSocketTransport
+# call in Python; in the versions whose attributes are known. In others it is one like any other.
+cdef object SOCKET = (
+    selector_events._SelectorSocketTransport if version_info < (3, 15) else None
+)
 
 
 cdef class Factory:
