@@ -1,11 +1,12 @@
-/* Connections to a server under test: client PORT CONNECTIONS WAVE REQUESTS HEADER REQUEST MARK
+/* Connections to a server under test: client PORT CONNECTIONS WINDOW REQUESTS HEADER REQUEST MARK
 
-   So many connections, WAVE at a time (at most MOST); on each the header with the first request behind
-   it in one segment, then the other requests, each when the answer to the last one is there: it ends
-   in MARK. A WAVE of 1, and one request, is for servers of one connection at a time: while it is served
-   the next one waits already, or how often such a server sleeps would be a matter of luck.
-   HEADER and REQUEST are in hexadecimal. The client closes first, and never sleeps: whoever sends to
-   one that sleeps pays for waking it, and the slower of two servers more often. */
+   So many connections, WINDOW at a time (at most MOST); on each at once the header with the first
+   request behind it in one segment, then the other requests, each when the answer to the last one is
+   there: it ends in MARK. HEADER and REQUEST are in hexadecimal.
+   The client closes first, and another connection follows: all others wait meanwhile, so the server
+   has no time to sleep, which costs more than a header does, and how often it does is a matter of
+   when it does what. A WINDOW of 2 is for servers of one connection at a time. The client never
+   sleeps either: whoever sends to one that sleeps pays for waking it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -67,50 +68,33 @@ static int asked(const struct sockaddr_in *server, const unsigned char *first, s
     return fd;
 }
 
-static void in_turn(int total, const struct sockaddr_in *server, const unsigned char *first,
-                    size_t size, const char *mark) {
-    int fd = asked(server, first, size);
-    for (int left = total; left > 0; left--) {
-        const int next = left > 1 ? asked(server, first, size) : -1;
-        read_answer(fd, mark);
-        close(fd);
-        fd = next;
-    }
-}
-
 int main(int argc, char **argv) {
     static unsigned char first[2 * ROOM];
     unsigned char request[ROOM];
-    int fds[MOST];
-    must(argc == 8, "PORT CONNECTIONS WAVE REQUESTS HEADER REQUEST MARK");
+    int fds[MOST], done[MOST] = {0};
+    must(argc == 8, "PORT CONNECTIONS WINDOW REQUESTS HEADER REQUEST MARK");
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1]))};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int wave = atoi(argv[3]);
-    must(wave > 0 && wave <= MOST, "WAVE");
-    const int requests = atoi(argv[4]);
+    const int total = atoi(argv[2]), window = atoi(argv[3]), requests = atoi(argv[4]);
+    must(window > 0 && window <= MOST && window <= total, "WINDOW");
     const size_t header_size = from_hex(argv[5], first);
     const size_t request_size = from_hex(argv[6], request);
     memcpy(first + header_size, request, request_size);
-    if (wave == 1) {
-        must(requests == 1, "REQUESTS");
-        in_turn(atoi(argv[2]), &server, first, header_size + request_size, argv[7]);
-        return 0;
-    }
-    for (int left = atoi(argv[2]); left > 0; left -= wave) {
-        const int count = left < wave ? left : wave;
-        for (int i = 0; i < count; i++)
-            fds[i] = connected(&server);
-        for (int i = 0; i < count; i++)
-            send_all(fds[i], first, header_size + request_size);
-        for (int done = 1; done < requests; done++)
-            for (int i = 0; i < count; i++) {
-                read_answer(fds[i], argv[7]);
-                send_all(fds[i], request, request_size);
-            }
-        for (int i = 0; i < count; i++) {
-            read_answer(fds[i], argv[7]);
-            close(fds[i]);
+    int opened = 0;
+    for (; opened < window; opened++)
+        fds[opened] = asked(&server, first, header_size + request_size);
+    for (int closed = 0, i = 0; closed < total; i = (i + 1) % window) {
+        if (fds[i] < 0)
+            continue;
+        read_answer(fds[i], argv[7]);
+        if (++done[i] < requests) {
+            send_all(fds[i], request, request_size);
+            continue;
         }
+        close(fds[i]);
+        closed++;
+        done[i] = 0;
+        fds[i] = opened++ < total ? asked(&server, first, header_size + request_size) : -1;
     }
     return 0;
 }
