@@ -76,6 +76,7 @@ class Receiver(Arrival, asyncio.Protocol):
     ) -> None:
         acceptor = self._acceptor
         acceptor.securing.discard(self._securing)
+        del self._securing  # which refers to this one
         if transport is not None:
             if isinstance(shown, View):
                 transport = shown.around(transport)

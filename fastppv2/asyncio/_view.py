@@ -24,7 +24,7 @@ class View(BareView):
     def around(self, transport: Any) -> View:
         """The same view of a transport that took the place of this one's."""
         view = view_of(transport, self._handshake)
-        view._extra = self._extra or self._shown()
+        view._extra = self._extra
         return view
 
     def _shown(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import sys
 from typing import Any
@@ -219,6 +220,23 @@ async def test_the_connection_ends_anywhere_in_the_handshake(kind: str) -> None:
             await asyncio.sleep(0.001)
         assert served.counted() == {"accepted": count, "empty": 1}
         assert not served.connections
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="it counts references")
+async def test_a_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    async with serve_tls() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            with TLSClient(served.address) as client:
+                await client.send(HEADER + client.hello())
+                await client.send(await client.finish(PAYLOAD))
+                assert await client.read(len(PAYLOAD)) == PAYLOAD
+            await (await served.connection()).lost
+            while {"Receiver", "Securing"} & {type(each).__name__ for each in gc.get_objects()}:
+                await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 async def test_what_is_no_tls_behind_the_header() -> None:
