@@ -1,4 +1,5 @@
-from asyncio import BaseProtocol, TimerHandle
+from asyncio import BaseProtocol, Handle, TimerHandle
+from collections import deque
 from collections.abc import Callable
 from typing import Any, final
 
@@ -63,6 +64,11 @@ class BareView:
 class Extra(dict[str, Any]):
     def __init__(self, own: dict[str, Any], handshake: Handshake) -> None: ...
     def get(self, name: str, default: Any = None) -> Any: ...
+
+@final
+class Steps:
+    def __init__(self, ready: deque[Handle]) -> None: ...
+    def __call__(self) -> None: ...
 
 @final
 class FirstBytes:

@@ -9,9 +9,12 @@ cimport cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Update
 from cpython.object cimport PyObject, Py_TYPE
 
-from asyncio import BufferedProtocol, Protocol, get_running_loop, selector_events
+import sys
+from asyncio import (
+    BufferedProtocol, Handle, Protocol, StreamReaderProtocol, get_running_loop, selector_events
+)
+from collections import deque
 from socket import AF_INET, AF_INET6
-from sys import version_info
 
 from fastppv2._queue import State
 from fastppv2.asyncio import _addresses, _deliver
@@ -23,6 +26,7 @@ cdef object ACCEPTED = State.ACCEPTED
 cdef object PENDING = State.PENDING
 cdef object PROTOCOL = Protocol
 cdef object BUFFERED = BufferedProtocol
+cdef object STREAM = StreamReaderProtocol
 cdef object INET = AF_INET
 cdef object INET6 = AF_INET6
 cdef dict kinds = KINDS
@@ -34,7 +38,7 @@ cdef object running_loop = get_running_loop
 # Of asyncio's own transport of a socket attributes are read and set, for each of its methods is a
 # call in Python; in the versions whose attributes are known. In others it is one like any other.
 cdef object SOCKET = (
-    selector_events._SelectorSocketTransport if version_info < (3, 15) else None
+    selector_events._SelectorSocketTransport if sys.version_info < (3, 15) else None
 )
 
 
@@ -47,6 +51,7 @@ cdef class Factory:
     cdef public bint enabled
     cdef public object timer
     cdef type _receiver
+    cdef Steps _steps
 
     def __init__(self, protocol_factory, listener, tls, receiver):
         self.protocol_factory = protocol_factory
@@ -63,6 +68,12 @@ cdef class Factory:
         arrival = <Arrival>receiver.__new__(receiver)
         arrival._acceptor = self
         return arrival
+
+    cdef Steps steps(self, ready):
+        """Those of the loop with this queue."""
+        if self._steps is None or self._steps._ready is not ready:
+            self._steps = Steps(ready)
+        return self._steps
 
 
 cdef class Arrival:
@@ -162,6 +173,8 @@ cdef class Arrival:
             return 0
         if len(ready) == steps:
             first.deliver()
+        elif type(protocol) is STREAM:
+            self._acceptor.steps(ready).wait(first)
         else:
             running_loop().call_soon(first.deliver)
         return 0
@@ -230,6 +243,32 @@ cdef class FirstBytes:
             del transport.resume_reading
             if not is_closing:
                 hand_over(transport, protocol, data)
+
+
+@cython.final
+cdef class Steps:
+    """First bytes of streams, each of which waits for one step of the loop.
+
+    One handle in its queue is for all of them, in turn: one for each takes 3,000 instructions.
+    So they have one context, which makes no difference to streams: nobody's code runs in it.
+    """
+
+    cdef object _ready
+    cdef object _waiting
+    cdef object _handle
+
+    def __init__(self, ready):
+        self._ready = ready
+        self._waiting = deque()
+        self._handle = Handle(self, (), running_loop())
+
+    cdef int wait(self, FirstBytes first) except -1:
+        self._waiting.append(first)
+        self._ready.append(self._handle)
+        return 0
+
+    def __call__(self):
+        self._waiting.popleft().deliver()
 
 
 cdef inline FirstBytes first_bytes(transport, data):
