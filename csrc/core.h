@@ -8,6 +8,13 @@
 #include <emmintrin.h>
 #endif
 
+/* Of what hardly ever runs: called, lest what often runs saves registers for it. */
+#if defined(__GNUC__)
+#define FPP_RARE __attribute__((cold, noinline))
+#else
+#define FPP_RARE
+#endif
+
 /* v1.c, v2.c: the signature is known to be there. */
 int fpp_v1_parse(fpp_view input, fpp_header *out, fpp_error *why);
 int fpp_v2_parse(fpp_view input, uint32_t max_size, fpp_header *out, fpp_error *why);
@@ -94,8 +101,10 @@ static inline uint32_t fpp_first_mark(uint32_t marks)
 #else
     uint32_t at = 0;
     /*@ loop unroll 32;
-        loop assigns at; */
-    while ((marks >> at & 1) == 0)
+        loop invariant at < 32;
+        loop assigns at;
+        loop variant 32 - at; */
+    while (at < 31 && (marks >> at & 1) == 0)
         at++;
     return at;
 #endif

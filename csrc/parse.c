@@ -36,7 +36,7 @@ int fpp_detect(const uint8_t *data, size_t length)
     return may_start(input) ? FPP_DETECTED_UNDECIDED : FPP_DETECTED_MISSING;
 }
 
-static int no_signature(fpp_view input, fpp_error *why)
+FPP_RARE static int no_signature(fpp_view input, fpp_error *why)
 {
     if (!may_start(input))
         return fpp_fault(why, FPP_STATUS_MISSING, 0);

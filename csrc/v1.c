@@ -6,7 +6,8 @@ enum {
     SPACE_OFFSET = FPP_SIGNATURE_V1_SIZE,
     PROTOCOL_OFFSET,
     KEYWORD_SIZE = 5, /* "TCP4 " or "TCP6 " */
-    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE
+    SOURCE_OFFSET = PROTOCOL_OFFSET + KEYWORD_SIZE,
+    WINDOW_SIZE = 32 /* bytes that are searched at once */
 };
 
 /* UNSPEC where the keyword names no protocol that carries addresses. */
@@ -85,27 +86,27 @@ static int is_unknown(fpp_view line)
            fpp_equal(line, PROTOCOL_OFFSET, "UNKNOWN\r\n", 9);
 }
 
-/* OK and *size where a whole line is there. "The receiver must not tolerate a single CR or LF
- * character to end the line", so outside UNKNOWN one of them settles the matter at once. */
-static int judge_line(fpp_view line, int unknown, uint32_t *size, fpp_error *why)
+/* Where LF stands first behind the keyword's start, or the length. That is another place in each line:
+ * memchr goes by aligned pieces, and so branches in a way that cannot be predicted. */
+static inline uint32_t find_line_feed(fpp_view line)
 {
-    uint32_t lf = fpp_find(line, PROTOCOL_OFFSET, line.length, '\n');
-    if (unknown) {
-        /*@ loop invariant PROTOCOL_OFFSET <= lf <= line.length || lf == line.length;
-            loop assigns lf;
-            loop variant line.length - lf; */
-        while (lf < line.length && fpp_u8(line, lf - 1) != '\r')
-            lf = fpp_find(line, lf + 1, line.length, '\n');
-    } else {
-        uint32_t cr = fpp_find(line, PROTOCOL_OFFSET, lf, '\r');
-        if (cr + 1 < lf)
-            return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, cr + 1);
-        if (cr == lf && lf < line.length)
-            return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, lf);
+    uint32_t at = PROTOCOL_OFFSET;
+    /*@ loop invariant at == PROTOCOL_OFFSET || PROTOCOL_OFFSET <= at <= line.length;
+        loop assigns at;
+        loop variant line.length - at; */
+    while (fpp_has(line, at, WINDOW_SIZE)) {
+        const uint8_t *text = fpp_at(line, at, WINDOW_SIZE);
+        uint32_t marks = fpp_equal16(text, '\n') | fpp_equal16(text + 16, '\n') << 16;
+        if (marks != 0)
+            return at + fpp_first_mark(marks);
+        at += WINDOW_SIZE;
     }
-    *size = lf + 1;
-    if (lf < line.length)
-        return FPP_STATUS_OK;
+    return fpp_find(line, at, line.length, '\n');
+}
+
+/* No line ends in the bytes that are there. */
+FPP_RARE static int unfinished(fpp_view line, fpp_error *why)
+{
     if (line.length == FPP_V1_MAX_SIZE)
         return fpp_fault(why, FPP_STATUS_V1_TOO_LONG, FPP_V1_MAX_SIZE - 1);
     uint32_t needed = line.length + (fpp_u8(line, line.length - 1) == '\r' ? 1 : 2);
@@ -114,11 +115,32 @@ static int judge_line(fpp_view line, int unknown, uint32_t *size, fpp_error *why
     return fpp_incomplete(why, needed > FPP_V1_MIN_SIZE ? needed : FPP_V1_MIN_SIZE);
 }
 
-static int parse_unknown(fpp_view line, fpp_header *out, fpp_error *why)
+/* OK where a whole line is there. "The receiver must not tolerate a single CR or LF character to end
+ * the line", so one of them settles the matter at once. */
+FPP_RARE static int judge_line(fpp_view line, fpp_error *why)
 {
-    int status = judge_line(line, 1, &out->size, why);
-    out->tlvs.offset = out->size;
-    return status;
+    uint32_t lf = fpp_find(line, PROTOCOL_OFFSET, line.length, '\n');
+    uint32_t cr = fpp_find(line, PROTOCOL_OFFSET, lf, '\r');
+    if (cr + 1 < lf)
+        return fpp_fault(why, FPP_STATUS_V1_CARRIAGE_RETURN, cr + 1);
+    if (cr == lf && lf < line.length)
+        return fpp_fault(why, FPP_STATUS_V1_LINE_FEED, lf);
+    return lf < line.length ? FPP_STATUS_OK : unfinished(line, why);
+}
+
+static inline int parse_unknown(fpp_view line, fpp_header *out, fpp_error *why)
+{
+    uint32_t lf = find_line_feed(line);
+    /*@ loop invariant PROTOCOL_OFFSET <= lf <= line.length || lf == line.length;
+        loop assigns lf;
+        loop variant line.length - lf; */
+    while (lf < line.length && fpp_u8(line, lf - 1) != '\r')
+        lf = fpp_find(line, lf + 1, line.length, '\n');
+    if (lf == line.length)
+        return unfinished(line, why);
+    out->size = lf + 1;
+    out->tlvs.offset = lf + 1;
+    return FPP_STATUS_OK;
 }
 
 /* Nearly every line is right, so it is read before its end is looked for; only where that fails
@@ -132,8 +154,7 @@ static int parse_addresses(fpp_view line, fpp_header *out, fpp_error *why)
         out->tlvs.offset = out->size;
         return FPP_STATUS_OK;
     }
-    uint32_t size;
-    int judged = judge_line(line, 0, &size, why);
+    int judged = judge_line(line, why);
     if (judged == FPP_STATUS_OK) {
         *why = field;
         return status;

@@ -258,18 +258,26 @@ static int read_fields(fpp_view line, fpp_header *out, fpp_error *why);
     assigns \result \from line.data[0 .. line.length - 1]; */
 static int is_unknown(fpp_view line);
 
-/*@ requires readable(line) && line.length >= FPP_SIGNATURE_V1_SIZE;
-    requires \valid(size) && \valid(why) && \separated(size, why);
-    assigns *size, *why, \result \from line, unknown, line.data[0 .. line.length - 1];
-    ensures \result == FPP_STATUS_OK ==> *size <= line.length; */
-static int judge_line(fpp_view line, int unknown, uint32_t *size, fpp_error *why);
+/*@ requires readable(line);
+    assigns \result \from line, line.data[0 .. line.length - 1];
+    ensures PROTOCOL_OFFSET <= \result <= line.length || \result == line.length; */
+static inline uint32_t find_line_feed(fpp_view line);
+
+/*@ requires readable(line) && line.length >= FPP_SIGNATURE_V1_SIZE && \valid(why);
+    assigns *why, \result \from line, line.data[0 .. line.length - 1];
+    ensures \result != FPP_STATUS_OK; */
+static int unfinished(fpp_view line, fpp_error *why);
+
+/*@ requires readable(line) && line.length >= FPP_SIGNATURE_V1_SIZE && \valid(why);
+    assigns *why, \result \from line, line.data[0 .. line.length - 1]; */
+static int judge_line(fpp_view line, fpp_error *why);
 
 /*@ requires readable(line) && line.length >= FPP_SIGNATURE_V1_SIZE;
     requires \valid(out) && \valid(why) && \separated(out, why);
     assigns out->size, out->tlvs.offset, *why, \result \from line,
                                                            line.data[0 .. line.length - 1];
     ensures \result == FPP_STATUS_OK ==> out->size == out->tlvs.offset <= line.length; */
-static int parse_unknown(fpp_view line, fpp_header *out, fpp_error *why);
+static inline int parse_unknown(fpp_view line, fpp_header *out, fpp_error *why);
 
 /*@ requires readable(line) && line.length >= FPP_SIGNATURE_V1_SIZE;
     requires \valid(out) && \valid(why) && \separated(out, why);

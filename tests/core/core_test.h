@@ -35,6 +35,7 @@ void walk(const uint8_t *data, const fpp_header *header);
 
 void test_vectors(const char *path);
 void test_faults(void);
+void test_unknown(void);
 void test_address(void);
 void test_crc32c(void);
 void test_build(void);

@@ -123,8 +123,9 @@ static const struct {
     const char *name;
     void (*test)(void);
 } SUBJECTS[] = {
-    {"faults", test_faults}, {"address", test_address},   {"crc32c", test_crc32c},
-    {"build", test_build},   {"networks", test_networks}, {"tlv", test_tlv},
+    {"faults", test_faults}, {"unknown", test_unknown}, {"address", test_address},
+    {"crc32c", test_crc32c}, {"build", test_build},     {"networks", test_networks},
+    {"tlv", test_tlv},
 };
 
 int main(int count, char **arguments)

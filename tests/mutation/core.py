@@ -28,7 +28,7 @@ CORE = sorted(path.name for path in CSRC.glob("*.c"))
 FILES = sorted([*CORE, "core.h", "cursor.h", "quad.h"])
 
 # What the test program is asked for first, and after it all the rest.
-SUBJECTS = ["vectors", "faults", "crc32c", "tlv", "networks", "build", "address"]
+SUBJECTS = ["vectors", "faults", "unknown", "crc32c", "tlv", "networks", "build", "address"]
 FIRST = {
     "address.c": "address",
     "build.c": "build",
