@@ -17,11 +17,9 @@ LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 SETTING = re.compile(r"\b(FASTPPV2_[A-Z_]+)=([^\s`'\")]+)")
 BUILD = {"FASTPPV2_NO_EXTENSIONS", "FASTPPV2_CFFI"}
 BLOCK = re.compile(r"^```(\w+)\n.*?^```$", re.MULTILINE | re.DOTALL)
-# What no test runs: a page, the language of its block, and what that would take.
+# What no test runs: a page, the language of its block, and why.
 NOT_RUN = {
     ("docs/contributing.md", "console"): "these are the tests themselves; .ci/run runs them so",
-    ("docs/senders/azure-private-link.md", "console"): "az, of 665 MB, and an account with Azure",
-    ("docs/senders/gcp.md", "console"): "gcloud, which is no package, and an account with Google",
 }
 
 
