@@ -1,4 +1,4 @@
-"""What a header costs a server: ``python -m bench.connections``; Linux, twenty minutes.
+"""What a header costs a server: ``python -m bench.connections``; Linux, ten minutes.
 
 Server CPU seconds a connection, of a plain server against the same one behind a v2 TCP4 header
 with policy and trust check. Both run, and take short turns; a pair's ratio is the median of those
