@@ -119,14 +119,8 @@ _ALIBABA_VPC_ID = Text("alibaba_vpc_id", CloudType.ALIBABA, b"\x01")
 _ALIBABA_ENDPOINT_ID = Text("alibaba_endpoint_id", CloudType.ALIBABA, b"\x02")
 _ALIBABA_SERVICE_ID = Text("alibaba_service_id", CloudType.ALIBABA, b"\x03")
 
-FIELDS: tuple[Text | Number, ...] = (
-    _AWS_VPCE_ID,
-    _AZURE_PRIVATE_LINK_ID,
-    _GCP_PSC_CONNECTION_ID,
-    _ALIBABA_VPC_ID,
-    _ALIBABA_ENDPOINT_ID,
-    _ALIBABA_SERVICE_ID,
-)
+# All of the above.
+FIELDS = tuple(field for field in vars().values() if isinstance(field, (Text, Number)))
 
 
 def field_of(tlv: TLV) -> Text | Number | None:
