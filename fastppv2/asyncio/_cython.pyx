@@ -6,8 +6,7 @@ Whatever is not usual is left to Receiver and View, which are Python with either
 """
 
 cimport cython
-from cpython.dict cimport PyDict_GetItemWithError, PyDict_Update
-from cpython.object cimport PyObject, Py_TYPE
+from cpython.dict cimport PyDict_Update
 
 import sys
 from asyncio import (
@@ -84,9 +83,6 @@ cdef class Arrival:
     cdef readonly object _transport
     cdef public object application
 
-    def __init__(self, acceptor):
-        self._acceptor = acceptor
-
     def connection_made(self, transport):
         cdef Factory acceptor = self._acceptor
         self._transport = transport
@@ -133,18 +129,17 @@ cdef class Arrival:
             application.connection_lost(exc)
 
     cdef int accepted(self) except -1:
-        cdef PyObject *kind
         transport, handshake = self._transport, self._handshake
         if handshake.header is None or self._acceptor.tls is not None:
             self.decided(handshake)
         elif type(transport) is SOCKET:
             self.connect(transport, handshake)
         else:
-            kind = PyDict_GetItemWithError(kinds, type(transport))
-            if kind is NULL:
+            kind = kinds.get(type(transport))
+            if kind is None:
                 self.decided(handshake)
             else:
-                self.stand_in(view_of(<type>kind, transport, handshake), handshake.trailing_data)
+                self.stand_in(view_of(kind, transport, handshake), handshake.trailing_data)
         return 0
 
     cdef int connect(self, transport, handshake) except -1:
@@ -295,8 +290,12 @@ cdef class Extra(dict):
     cdef object _handshake
 
     def __init__(self, own, handshake):
+        self.set_up(own, handshake)
+
+    cdef int set_up(self, own, handshake) except -1:
         PyDict_Update(self, own)
         self._handshake = handshake
+        return 0
 
     def get(self, name, default=None):
         handshake = self._handshake
@@ -308,8 +307,7 @@ cdef class Extra(dict):
 
 cdef inline Extra extra_of(own, handshake):
     cdef Extra extra = Extra.__new__(Extra)
-    PyDict_Update(extra, own)
-    extra._handshake = handshake
+    extra.set_up(own, handshake)
     return extra
 
 
