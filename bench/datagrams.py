@@ -100,7 +100,7 @@ def measure(loop: str) -> None:
         f"{rates[1]:,.0f}, ratio {ratio:.2f}"
     )
     row = f"datagrams on {loop}, with a header against without"
-    figures.save("relay", row, {figures.python(): round(ratio, 2)})
+    figures.save("relay", row, {figures.python(): round(ratio, 2)}, report.ROOT)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import platform
 from pathlib import Path
 from typing import Union
 
-ROOT = Path(__file__).resolve().parent.parent
 FILE = Path("bench/figures.json")
 
 Cells = dict[str, Union[int, float, str]]
@@ -27,7 +26,7 @@ def load(root: Path) -> dict[str, Table]:
     return found
 
 
-def save(name: str, row: str, cells: Cells, root: Path = ROOT) -> None:
+def save(name: str, row: str, cells: Cells, root: Path) -> None:
     """In the place of what was measured before; other columns of the row stay."""
     tables = load(root) if (root / FILE).exists() else {}
     rows = tables.setdefault(name, {})

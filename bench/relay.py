@@ -161,9 +161,8 @@ def show(haproxy: Process, relay: Process) -> None:
             f"{name}: HAProxy {rates[0]:,.0f} {unit} of CPU time, relay on {loop} "
             f"{rates[1]:,.0f}, ratio {ratio:.2f}"
         )
-        figures.save(
-            "relay", f"{name}, the relay on {loop} against HAProxy", {python: round(ratio, 2)}
-        )
+        row = f"{name}, the relay on {loop} against HAProxy"
+        figures.save("relay", row, {python: round(ratio, 2)}, report.ROOT)
     sizes = [relay.memory()]
     for _ in range(10):
         relay.connect(MANY // 10)
@@ -173,7 +172,8 @@ def show(haproxy: Process, relay: Process) -> None:
         f"most {max(sizes)}"
     )
     grown = max(sizes) - sizes[0]
-    figures.save("relay", f"KiB that {MANY:,} connections add to the relay", {python: grown})
+    row = f"KiB that {MANY:,} connections add to the relay"
+    figures.save("relay", row, {python: grown}, report.ROOT)
     report.write()
 
 

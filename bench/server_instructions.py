@@ -1,7 +1,7 @@
 """What a header costs a server in instructions: ``python -m bench.server_instructions [NAME]``.
 
 Callgrind counts what the servers of ``bench.connections`` take for a connection outside the kernel,
-plain and behind a header. NAME: the rows whose name says it. Linux, with valgrind; five minutes.
+plain and behind a header. NAME: the rows whose name says it. Linux, with valgrind; three minutes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main(chosen: str = "") -> None:
             plain, behind = [per_connection(row, proxy) for proxy in (False, True)]
             print(f"{name:36}{plain:10,}{behind - plain:+10,}", flush=True)
             counts = {"plain": plain, "more behind a header": behind - plain}
-            figures.save("servers", name, {**counts, "counted on": figures.python()})
+            cells = {**counts, "counted on": figures.python()}
+            figures.save("servers", name, cells, report.ROOT)
     report.write()
 
 
