@@ -7,13 +7,12 @@ import shlex
 import subprocess
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.util import find_spec
 from threading import Thread
 from urllib.parse import parse_qsl
 
 import pytest
 from quoted import quoted
-from tools import require_tool
+from tools import require_module, require_tool
 
 TIMEOUT = 60  # seconds
 
@@ -108,10 +107,7 @@ def test_classic_load_balancer(tmp_path):
 
 def test_kubernetes():
     """By Kubernetes's own schema, which knows each field."""
-    if find_spec("kubernetes_validate") is None:
-        if os.environ.get("CI"):
-            pytest.fail("kubernetes-validate is not installed")
-        pytest.skip("kubernetes-validate is not installed")
+    require_module("kubernetes_validate")
     import yaml
     from kubernetes_validate import ValidationError, latest_version, validate
 

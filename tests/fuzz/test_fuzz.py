@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import run
 from backends import Api
 from fuzz_differential import try_input
 from make import v2
-from tools import require_tool
+from tools import require_module, require_tool
 
 from fastppv2 import Header
 
@@ -48,10 +47,8 @@ FAULTS = {
 def require(harness: str) -> None:
     if harness in run.C_HARNESSES:
         require_tool("clang")
-    elif find_spec("atheris") is None:
-        if os.environ.get("CI"):
-            pytest.fail("atheris is not installed")
-        pytest.skip("atheris is not installed")
+    else:
+        require_module("atheris")
 
 
 @pytest.fixture(scope="module")
