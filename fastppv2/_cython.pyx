@@ -489,13 +489,13 @@ cdef bytes build_planned(object fields):
 
 cdef bytes build_bytes(const fpp_header *header, const uint8_t *paths, const fpp_tlv_in *tlvs,
                        size_t count, unsigned flags):
-    cdef uint8_t short[SHORT_SIZE]
-    cdef size_t size = fpp_build(short, sizeof(short), header, paths, tlvs, count, flags)
+    cdef uint8_t room[SHORT_SIZE]
+    cdef size_t size = fpp_build(room, SHORT_SIZE, header, paths, tlvs, count, flags)
     cdef bytes result
     if size == 0:
         raise SystemError("the C core refused what plan() had passed")
-    if size <= sizeof(short):
-        return PyBytes_FromStringAndSize(<const char *>short, size)
+    if size <= SHORT_SIZE:
+        return PyBytes_FromStringAndSize(<const char *>room, size)
     result = PyBytes_FromStringAndSize(NULL, size)
     fpp_build(<uint8_t *>PyBytes_AS_STRING(result), size, header, paths, tlvs, count, flags)
     return result
