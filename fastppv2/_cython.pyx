@@ -422,7 +422,7 @@ def detect(data, /):
     return <object>PyTuple_GET_ITEM(DETECTED, found)
 
 
-cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port):
+cdef bint read_end(object end, uint8_t *family, uint8_t *address, uint16_t *port) noexcept:
     """The usual ``(str, int)``; anything else is for ``plan`` to read or to refuse."""
     cdef PyObject *host
     cdef const char *text
