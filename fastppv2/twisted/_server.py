@@ -8,10 +8,11 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     ILoggingContext,
+    IProtocol,
     IProtocolNegotiationFactory,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from zope.interface import directlyProvides, implementer  # type: ignore[import-untyped]
 
@@ -59,7 +60,7 @@ class ProxyProtocolFactory(Factory):
         self._policy = policy
         self._metrics = metrics
         self._timer: Any = None
-        self._roomy: type | None = None
+        self._seats: dict[type, str] = {}
         negotiation: Any = IProtocolNegotiationFactory(factory, None)
         if negotiation is not None:  # what TLS around this factory offers (ALPN)
             self.acceptableProtocols = negotiation.acceptableProtocols
@@ -92,18 +93,20 @@ class ProxyProtocolFactory(Factory):
             self._timer.cancel()
             self._timer = None
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: N802
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: N802
         """For a connection from ``addr``."""
         protocol = _HeaderProtocol()
         protocol.factory = self
         protocol.peer = addr
+        protocol._secure = False
         return protocol
 
-    def meet(self, transport: Any) -> None:
-        """A connection was made."""
-        if type(transport) is not self._roomy:
-            self._roomy = type(transport)
-            make_room(transport)
+    def meet(self, transport: Any, protocol: Any) -> str:
+        """For the first transport of its class: where it keeps its protocol."""
+        seat = _seat(transport, protocol)
+        make_room(transport)
+        self._seats[type(transport)] = seat
+        return seat
 
     def watch(self, reactor: Any) -> None:
         """A connection waits, so that there may be something to decide later."""
@@ -117,22 +120,24 @@ class ProxyProtocolFactory(Factory):
         self.watch(reactor)
 
 
-@implementer(IHandshakeListener, IHalfCloseableProtocol)
-class _HeaderProtocol(FirstBytes, Protocol):
-    """Reads the header of one connection, and leaves its seat to the application's protocol."""
+@implementer(IProtocol, IHandshakeListener, IHalfCloseableProtocol)
+class _HeaderProtocol(FirstBytes):
+    """Reads the header of one connection, and leaves its seat to the application's protocol.
+
+    No ``Protocol`` of Twisted's, whose attributes are in a dict of each connection's own.
+    """
+
+    __slots__ = ("_handshake", "_secure", "factory", "peer")
 
     factory: ProxyProtocolFactory
     peer: IAddress | None
     _handshake: Handshake
-    _seat = "protocol"
-    _secure = False
+    _secure: bool
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
         self.transport = transport
         factory = self.factory
-        factory.meet(transport)
-        if getattr(transport, "protocol", None) is not self:
-            self._seat = _seat(transport, self)
+        self._seat = factory._seats.get(type(transport)) or factory.meet(transport, self)
         family, peername = socket_name(self.peer)
         self._handshake = handshake = factory.listener.connect(self, family, peername)
         if handshake.state is not _PENDING:
@@ -140,10 +145,13 @@ class _HeaderProtocol(FirstBytes, Protocol):
         elif factory._timer is None:
             factory.watch(transport.reactor)
 
+    def connectionMade(self) -> None:  # noqa: N802
+        """``makeConnection`` did all."""
+
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         state = self._handshake.feed(data)
         if state is _ACCEPTED:
-            self._hand_over(reading=True)
+            self._hand_over(True)
         elif state is not _PENDING:
             self.transport.abortConnection()
 
@@ -174,7 +182,7 @@ class _HeaderProtocol(FirstBytes, Protocol):
 
     def _carry_out(self) -> None:
         if self._handshake.state is _ACCEPTED:
-            self._hand_over(reading=False)
+            self._hand_over(False)
         else:
             self.transport.abortConnection()
 
@@ -185,8 +193,12 @@ class _HeaderProtocol(FirstBytes, Protocol):
         if application is None:
             transport.abortConnection()
             return
-        setattr(transport, self._seat, application)
-        under = lowest(transport)
+        if self._seat == "protocol":
+            under = transport
+            transport.protocol = application
+        else:
+            under = lowest(transport)
+            setattr(transport, self._seat, application)
         name_in_log(under, client, reading)
         data = self._handshake.trailing_data
         if data:
@@ -198,7 +210,7 @@ class _HeaderProtocol(FirstBytes, Protocol):
             self.deliver()
 
 
-def _seat(transport: Any, protocol: Protocol) -> str:
+def _seat(transport: Any, protocol: Any) -> str:
     for name in _SEATS:
         if getattr(transport, name, None) is protocol:
             return name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 from typing import TYPE_CHECKING, Any
 
@@ -57,38 +56,54 @@ def socket_name(address: IAddress | None) -> tuple[int, object]:
 
 def _address(family: Family, name: Any) -> Any:
     """The other way round, for an end that a header names."""
-    if family == _INET:
+    if family is _INET:
         # Twice as fast as by its __init__, which verifies that this is "TCP".
         address = _new(IPv4Address)
         address.type = "TCP"
         address.host, address.port = name
         return address
-    if family == _INET6:
+    if family is _INET6:
         return IPv6Address("TCP", *name)
     return UNIXAddress(os.fsencode(name))
 
 
+class _Ends:
+    """What a header names, for the transport to tell."""
+
+    __slots__ = ("_balancer", "_client", "_header")
+
+    _balancer: object
+    _client: Any
+    _header: Any
+
+    def __call__(self) -> Any:
+        """The client: the transport's ``getPeer``."""
+        return self._client
+
+    def frontend(self) -> Any:
+        """Where the client connected to: the transport's ``getHost``."""
+        header = self._header
+        return _carrying(_address(header.family, header.destination), header, self._balancer)
+
+
 def show(transport: Any, handshake: Handshake, peer: IAddress | None) -> Any:
     """Lets the transport say what the header says; the address of the client."""
-    header, balancer = handshake.header, handshake.peername
+    header = handshake.header
     transport.proxy_header = header
     transport.proxy_peername = peer
     if header is None:
         return peer
     source = header.source
     if source is None:
-        host = _carrying(transport.getHost(), header, balancer)
+        host = _carrying(transport.getHost(), header, handshake.peername)
         transport.getHost = lambda: host
         return peer
-    client = _address(header.family, source)
-    transport.getPeer = lambda: client
-    transport.getHost = partial(_frontend, header, balancer)
+    transport.getPeer = ends = _Ends()
+    transport.getHost = ends.frontend
+    ends._header = header
+    ends._balancer = handshake.peername
+    ends._client = client = _address(header.family, source)
     return client
-
-
-def _frontend(header: Header, balancer: object) -> Any:
-    """Where the client connected to."""
-    return _carrying(_address(header.family, header.destination), header, balancer)
 
 
 def _carrying(address: Any, header: Header, balancer: object) -> Any:
@@ -143,21 +158,25 @@ class FirstBytes:
     after the connection's end: who starts TLS there finds the ClientHello delivered to TLS.
     """
 
+    __slots__ = ("_first", "_lowest", "_paused", "_seat", "transport")
+
     transport: Any
     _seat: str
     _lowest: Any
     _first: bytes
-    _paused = False
+    _paused: bool
 
-    def hold(self, transport: Any, data: bytes) -> None:
+    def hold(self, lowest: Any, data: bytes) -> None:
         """Until ``deliver``; the lowest transport."""
-        self._lowest = transport
+        self._lowest = lowest
         self._first = data
+        self._paused = False
         # What pauses or ends a connection of Twisted's comes down to this, what resumes it to
         # startReading; in their place stands one of ours at a time.
-        transport.stopReading = self._pause
+        lowest.stopReading = self
 
-    def _pause(self) -> None:
+    def __call__(self) -> None:
+        """The transport's ``stopReading``."""
         self._paused = True
         del self._lowest.stopReading
         self._lowest.stopReading()
@@ -166,7 +185,7 @@ class FirstBytes:
     def _resume(self) -> None:
         self._paused = False
         del self._lowest.startReading
-        self._lowest.stopReading = self._pause
+        self._lowest.stopReading = self
         self._lowest.reactor.callLater(0, self._read)
 
     def _read(self) -> None:

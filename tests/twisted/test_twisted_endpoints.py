@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import sys
+import weakref
 
 import pytest
 
@@ -16,8 +19,10 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.plugin import getPlugins
+from twisted.protocols.policies import WrappingFactory
 
 from fastppv2.twisted import ProxyProtocolFactory, ServerParser, client_endpoint
 from fastppv2.twisted._strings import _Reactor
@@ -137,6 +142,60 @@ def test_a_peer_without_address_is_refused() -> None:
     assert factory.listener.counters.refused["unreadable"] == 1
 
 
+class Transport(StringTransport):
+    """As a reactor makes it."""
+
+    reactor = Clock()
+    sessionno = 7
+
+
+def connected(factory: Factory) -> Transport:
+    factory.doStart()
+    transport = Transport()
+    transport.protocol = factory.buildProtocol(PEER)
+    transport.protocol.makeConnection(transport)
+    return transport
+
+
+class Application(Protocol):
+    received = b""
+
+    def dataReceived(self, data):  # noqa: N802
+        self.received += data
+
+
+class Unwilling(Factory):
+    def buildProtocol(self, addr):  # noqa: N802
+        return None
+
+
+def test_one_factory_on_transports_of_several_kinds() -> None:
+    factory = ProxyProtocolFactory(Factory.forProtocol(Application), policy=Policy("10.0.0.0/8"))
+    direct, under = connected(factory), connected(WrappingFactory(factory))
+    for transport in (direct, under):
+        transport.protocol.dataReceived(HEADER + b"ping")
+    for application in (direct.protocol, under.protocol.wrappedProtocol):
+        assert type(application) is Application
+        assert application.received == b"ping"
+
+
+@pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy frees later")
+@pytest.mark.parametrize("served", [Factory.forProtocol(Application), Unwilling()])
+@pytest.mark.parametrize("first", [b"", b"ping"])
+def test_nothing_is_left_to_the_garbage_collector(served: Factory, first: bytes) -> None:
+    transport = connected(ProxyProtocolFactory(served, policy=Policy("10.0.0.0/8")))
+    transport.protocol.dataReceived(HEADER + first)
+    assert transport.disconnected is isinstance(served, Unwilling)
+    gone = weakref.ref(transport)
+    gc.disable()
+    try:
+        del transport.protocol  # as the reactor does at the end
+        del transport
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 class Endpoint:
     """Gives the factory that it should connect with."""
 
@@ -167,9 +226,5 @@ def test_a_header_that_was_received_is_sent_as_it_was() -> None:
 
 
 def test_a_client_that_wants_no_connection() -> None:
-    class Unwilling(Factory):
-        def buildProtocol(self, addr):  # noqa: N802
-            return None
-
     factory = client_endpoint(Endpoint(), header=HEADER).connect(Unwilling())
     assert factory.buildProtocol(PEER) is None
