@@ -86,22 +86,31 @@ static int is_unknown(fpp_view line)
            fpp_equal(line, PROTOCOL_OFFSET, "UNKNOWN\r\n", 9);
 }
 
+/* A mark for each LF among the bytes from offset at. */
+static inline uint32_t line_feeds(fpp_view line, uint32_t at)
+{
+    const uint8_t *text = fpp_at(line, at, WINDOW_SIZE);
+    return fpp_equal16(text, '\n') | fpp_equal16(text + 16, '\n') << 16;
+}
+
 /* Where LF stands first behind the keyword's start, or the length. That is another place in each line:
- * memchr goes by aligned pieces, and so branches in a way that cannot be predicted. */
+ * memchr goes by aligned pieces, and so branches in a way that cannot be predicted. The last window
+ * ends where the line does, and looks again at what another has seen. */
 static inline uint32_t find_line_feed(fpp_view line)
 {
     uint32_t at = PROTOCOL_OFFSET;
-    /*@ loop invariant at == PROTOCOL_OFFSET || PROTOCOL_OFFSET <= at <= line.length;
-        loop assigns at;
-        loop variant line.length - at; */
-    while (fpp_has(line, at, WINDOW_SIZE)) {
-        const uint8_t *text = fpp_at(line, at, WINDOW_SIZE);
-        uint32_t marks = fpp_equal16(text, '\n') | fpp_equal16(text + 16, '\n') << 16;
-        if (marks != 0)
-            return at + fpp_first_mark(marks);
-        at += WINDOW_SIZE;
+    if (!fpp_has(line, at, WINDOW_SIZE))
+        return fpp_find(line, at, line.length, '\n');
+    uint32_t last = line.length - WINDOW_SIZE;
+    uint32_t marks = line_feeds(line, at);
+    /*@ loop invariant PROTOCOL_OFFSET <= at <= last;
+        loop assigns at, marks;
+        loop variant last - at; */
+    while (marks == 0 && at < last) {
+        at = at + WINDOW_SIZE < last ? at + WINDOW_SIZE : last;
+        marks = line_feeds(line, at);
     }
-    return fpp_find(line, at, line.length, '\n');
+    return marks == 0 ? line.length : at + fpp_first_mark(marks);
 }
 
 /* No line ends in the bytes that are there. */

@@ -74,6 +74,16 @@ cdef extern from *:
     }
     #define allocate_by(type, allocate) ((PyTypeObject *)(type))->tp_alloc = (allocate)
 
+    /* To take keywords, Cython counts references to each argument and each default up and down, a
+     * third of what it takes to parse. So the usual call enters elsewhere, and hands on all others. */
+    typedef PyObject *(*entry)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+    static entry enter_by(PyObject *function, void *usual) {
+        PyMethodDef *method = ((PyCFunctionObject *)function)->m_ml;
+        entry replaced = (entry)(void *)method->ml_meth;
+        method->ml_meth = (PyCFunction)usual;
+        return replaced;
+    }
+
     /* For "return moved(variable)": Cython would count a reference up and at once down again, for
      * which CPython 3.12 and 3.13 wait, as they write 32 bits of the count and then read 64. */
     #define moved(variable) move((PyObject **)&(variable))
@@ -89,15 +99,21 @@ cdef extern from *:
     uint8_t *body_of(Header header)
     void *with_body
     void allocate_by(object type, void *allocate)
+    ctypedef object (*entry)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *)
+    entry enter_by(object function, void *usual)
     Header moved(Header variable)
 
 cdef extern from "Python.h":
     # Redeclared without Cython's exception check: the error is replaced by our own wording.
     int PyObject_GetBuffer(object exporter, Py_buffer *view, int flags)
-    # Redeclared for borrowed references: a tuple holds its items while it is read.
+    # Redeclared for borrowed references: a tuple holds its items while it is read, and who calls
+    # holds the arguments.
     PyObject *borrow "PyTuple_GET_ITEM"(object items, Py_ssize_t at)
     bint PyUnicode_CheckExact(PyObject *item)
     bint PyLong_CheckExact(PyObject *item)
+    bint is_bytes "PyBytes_CheckExact"(PyObject *item)
+    const char *bytes_of "PyBytes_AS_STRING"(PyObject *data)
+    Py_ssize_t count_of "PyBytes_GET_SIZE"(PyObject *data)
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     const char *ascii_of "PyUnicode_DATA"(PyObject *text)
     Py_ssize_t length_of "PyUnicode_GET_LENGTH"(PyObject *text)
@@ -328,15 +344,15 @@ cdef int refuse(int status, const fpp_error *why, const uint8_t *data, Py_ssize_
          PyBytes_FromStringAndSize(<const char *>data + why.offset, size), why.needed)
 
 
-cdef Header parse_bytes(bytes data, uint32_t max_size):
-    cdef const uint8_t *start = <const uint8_t *>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
+cdef Header parse_bytes(PyObject *data, uint32_t max_size):
+    cdef const uint8_t *start = <const uint8_t *>bytes_of(data)
+    cdef Py_ssize_t length = count_of(data)
     cdef fpp_header fields
     cdef fpp_error why
     cdef int status = fpp_parse(start, length, max_size, &fields, &why)
     if status != FPP_STATUS_OK:
         refuse(status, &why, start, length, length)
-    return make_header(&fields, start, <PyObject *>data if fields.size == length else NULL)
+    return make_header(&fields, start, data if fields.size == length else NULL)
 
 
 cdef int open_buffer(object data, Py_buffer *view) except -1:
@@ -401,8 +417,18 @@ def parse(data, /, *, max_size=MAX_SIZE):
     if max_size is not DEFAULT_MAX_SIZE:
         limit = check_max_size(max_size)
     if PyBytes_CheckExact(data):
-        return parse_bytes(<bytes>data, limit)
+        return parse_bytes(<PyObject *>data, limit)
     return parse_buffer(data, limit)
+
+
+cdef object parse_usual(PyObject *module, PyObject *const *arguments, Py_ssize_t count,
+                        PyObject *keywords):
+    if keywords is NULL and count == 1 and is_bytes(arguments[0]):
+        return parse_bytes(arguments[0], FPP_MAX_SIZE)
+    return parse_any(module, arguments, count, keywords)
+
+
+cdef entry parse_any = enter_by(parse, <void *>parse_usual)
 
 
 def detect(data, /):

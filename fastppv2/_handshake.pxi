@@ -21,6 +21,8 @@ cdef extern from "Python.h":
     void *ascii_data "PyUnicode_DATA"(PyObject *text)
     int set_dict "PyObject_GenericSetDict"(object, object, void *) except -1
 
+cdef class Handshake
+
 cdef extern from *:
     """
     #include <time.h>
@@ -41,6 +43,7 @@ cdef extern from *:
     #define coarse_monotonic() 0.0
     #endif
     """
+    Handshake moved_handshake "moved"(Handshake variable)
     bint HAS_COARSE_CLOCK
     double coarse_monotonic()
     const uint8_t NESTED_V1[]
@@ -272,7 +275,7 @@ cdef class Queue:
         self.take(handshake, family, peername, sockname)
         cdef bint usual = self.pending < self._room and self.trusts(family, peername)
         if usual and self.accepts(handshake, data):
-            return handshake
+            return moved_handshake(handshake)
         handshake.owner = owner
         if usual:
             self.enter(handshake)
@@ -280,7 +283,7 @@ cdef class Queue:
             self._admit(handshake)
         if handshake._state == PENDING:
             self._feed(handshake, data)
-        return handshake
+        return moved_handshake(handshake)
 
     @cython.final
     cdef inline void take(self, Handshake handshake, int family, peername, sockname) noexcept:

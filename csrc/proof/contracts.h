@@ -258,6 +258,10 @@ static int read_fields(fpp_view line, fpp_header *out, fpp_error *why);
     assigns \result \from line.data[0 .. line.length - 1]; */
 static int is_unknown(fpp_view line);
 
+/*@ requires readable(line) && at + WINDOW_SIZE <= line.length;
+    assigns \result \from line.data[at .. at + WINDOW_SIZE - 1]; */
+static inline uint32_t line_feeds(fpp_view line, uint32_t at);
+
 /*@ requires readable(line);
     assigns \result \from line, line.data[0 .. line.length - 1];
     ensures PROTOCOL_OFFSET <= \result <= line.length || \result == line.length; */
