@@ -77,10 +77,10 @@ cdef extern from *:
     /* To take keywords, Cython counts references to each argument and each default up and down, a
      * third of what it takes to parse. So the usual call enters elsewhere, and hands on all others. */
     typedef PyObject *(*entry)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
-    static entry enter_by(PyObject *function, void *usual) {
+    static entry enter_by(PyObject *function, entry usual) {
         PyMethodDef *method = ((PyCFunctionObject *)function)->m_ml;
-        entry replaced = (entry)(void *)method->ml_meth;
-        method->ml_meth = (PyCFunction)usual;
+        entry replaced = (entry)(void (*)(void))method->ml_meth;
+        method->ml_meth = (PyCFunction)(void (*)(void))usual;
         return replaced;
     }
 
@@ -100,7 +100,7 @@ cdef extern from *:
     void *with_body
     void allocate_by(object type, void *allocate)
     ctypedef object (*entry)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *)
-    entry enter_by(object function, void *usual)
+    entry enter_by(object function, entry usual)
     Header moved(Header variable)
 
 cdef extern from "Python.h":
@@ -428,7 +428,7 @@ cdef object parse_usual(PyObject *module, PyObject *const *arguments, Py_ssize_t
     return parse_any(module, arguments, count, keywords)
 
 
-cdef entry parse_any = enter_by(parse, <void *>parse_usual)
+cdef entry parse_any = enter_by(parse, parse_usual)
 
 
 def detect(data, /):
