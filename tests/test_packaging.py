@@ -35,7 +35,7 @@ INFORMATION = {
     "top_level.txt",
 }
 PLUGIN = "twisted/plugins/fastppv2_endpoint.py"
-MAX_CORE_SIZE, MAX_WHEEL_SIZE = 200_000, 330_000
+MAX_CORE_SIZE, MAX_WHEEL_SIZE = 200_000, 340_000
 OF_ADAPTERS = tuple(
     f"fastppv2/{name}"
     for name in ("asgi", "asyncio", "cli", "relay", "servers", "sync", "twisted", "udp")
