@@ -98,11 +98,12 @@ def show(transport: Any, handshake: Handshake, peer: IAddress | None) -> Any:
         host = _carrying(transport.getHost(), header, handshake.peername)
         transport.getHost = lambda: host
         return peer
-    transport.getPeer = ends = _Ends()
-    transport.getHost = ends.frontend
+    ends = _Ends()  # without __init__, which would be one more call for each connection
     ends._header = header
     ends._balancer = handshake.peername
     ends._client = client = _address(header.family, source)
+    transport.getPeer = ends
+    transport.getHost = ends.frontend
     return client
 
 
