@@ -130,18 +130,6 @@ def test_a_transport_that_keeps_its_protocol_elsewhere() -> None:
         factory.buildProtocol(PEER).makeConnection(StringTransport())
 
 
-def test_a_peer_without_address_is_refused() -> None:
-    factory = ProxyProtocolFactory(
-        Factory.forProtocol(Protocol), policy=Policy("unix", untrusted="passthrough")
-    )
-    factory.doStart()
-    transport = StringTransport()
-    transport.protocol = factory.buildProtocol(None)
-    transport.protocol.makeConnection(transport)
-    assert transport.disconnected
-    assert factory.listener.counters.refused["unreadable"] == 1
-
-
 class Transport(StringTransport):
     """As a reactor makes it."""
 
@@ -149,12 +137,20 @@ class Transport(StringTransport):
     sessionno = 7
 
 
-def connected(factory: Factory) -> Transport:
+def connected(factory: Factory, peer: IPv4Address | None = PEER) -> Transport:
     factory.doStart()
     transport = Transport()
-    transport.protocol = factory.buildProtocol(PEER)
+    transport.protocol = factory.buildProtocol(peer)
     transport.protocol.makeConnection(transport)
     return transport
+
+
+def test_a_peer_without_address_is_refused() -> None:
+    factory = ProxyProtocolFactory(
+        Factory.forProtocol(Protocol), policy=Policy("unix", untrusted="passthrough")
+    )
+    assert connected(factory, None).disconnected
+    assert factory.listener.counters.refused["unreadable"] == 1
 
 
 class Application(Protocol):
